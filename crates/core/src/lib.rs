@@ -1,0 +1,1 @@
+//! The shard: mailboxes, timers, tokens, dedupe, outbox, epochs; pure.

@@ -1,0 +1,1 @@
+//! The commit log: one durable record per epoch.

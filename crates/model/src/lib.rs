@@ -1,0 +1,34 @@
+//! The words that every other crate speaks: who is addressed ([`Address`]), what is carried ([`TypedValue`]), what a
+//! function answered ([`Reply`]), and when it counts ([`Epoch`]).
+//!
+//! This crate never does IO, reads a clock, or knows a configuration format. Start with [`Address`], [`TypedValue`]
+//! and [`Reply`].
+//!
+//! ```
+//! use statera_model::{Address, FunctionType, KeyGroup, TypedValue};
+//!
+//! let bob = Address::new(FunctionType::parse("example/person")?, "Bob");
+//! assert_eq!(bob.to_string(), "example/person/Bob");
+//! assert_eq!(KeyGroup::of("Bob", 128), KeyGroup(126));
+//!
+//! let greeting = TypedValue::new("example/Greeting", b"hello");
+//! assert_eq!(greeting.typename(), "example/Greeting");
+//! # Ok::<(), statera_model::InvalidName>(())
+//! ```
+#![warn(missing_docs)]
+
+mod address;
+mod epoch;
+mod failure;
+mod key_group;
+mod reply;
+mod typed_value;
+
+pub use address::{Address, FunctionType, InvalidName, Name};
+pub use epoch::{Epoch, Millis};
+pub use failure::{Failure, FailureKind};
+pub use key_group::KeyGroup;
+pub use reply::{
+    Delayed, Egress, EgressId, Expiration, Mutation, Outgoing, Outcome, Reply, StateChange, StateSpec,
+};
+pub use typed_value::{InvalidTypedValue, TypedValue, UNSET_TYPENAME};

@@ -1,0 +1,1 @@
+//! The engine: shard threads, epoch coordinator, commit pipeline, supervision.

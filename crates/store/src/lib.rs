@@ -1,0 +1,1 @@
+//! The state store: the log materialised in an embedded LSM tree.
