@@ -36,7 +36,9 @@ impl fmt::Display for KeyGroup {
 /// Java's `String.hashCode`: over UTF-16 code units, wrapping.
 fn java_hash(text: &str) -> i32 {
     if text.is_ascii() {
-        return text.bytes().fold(0, |hash: i32, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        return text
+            .bytes()
+            .fold(0, |hash: i32, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     }
     text.encode_utf16().fold(0, |hash: i32, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
 }
@@ -83,7 +85,10 @@ mod tests {
             assert!(owners.is_sorted(), "{owners:?}");
             for shard in 0..shards {
                 let size = owners.iter().filter(|owner| **owner == shard).count();
-                assert!((128 / shards..=128 / shards + 1).contains(&size), "shard {shard} owns {size}");
+                assert!(
+                    (128 / shards..=128 / shards + 1).contains(&size),
+                    "shard {shard} owns {size}"
+                );
             }
         }
     }

@@ -29,6 +29,7 @@ pub use epoch::{Epoch, Millis};
 pub use failure::{Failure, FailureKind};
 pub use key_group::KeyGroup;
 pub use reply::{
-    Delayed, Egress, EgressId, Expiration, Mutation, Outgoing, Outcome, Reply, StateChange, StateSpec,
+    Delayed, Egress, EgressId, Expiration, Mutation, Outcome, Outgoing, Reply, StateChange,
+    StateSpec,
 };
 pub use typed_value::{InvalidTypedValue, TypedValue, UNSET_TYPENAME};

@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn unknown_fields_survive() {
-        let encoded = Bytes::from_static(b"\x0a\x03a/b\x10\x01\x1a\x01x\x22\x04meta\x2d\x01\x02\x03\x04");
+        let encoded =
+            Bytes::from_static(b"\x0a\x03a/b\x10\x01\x1a\x01x\x22\x04meta\x2d\x01\x02\x03\x04");
         let value = TypedValue::from_encoded(encoded.clone()).unwrap();
         assert_eq!((value.typename(), value.value()), ("a/b", &b"x"[..]));
         assert_eq!(value.encoded(), &encoded);
@@ -217,7 +218,9 @@ mod tests {
 
     #[test]
     fn malformed_bytes_are_refused() {
-        for bad in [&b"\x0a"[..], b"\x0a\x05ab", b"\x08\x01", b"\x12\x00", b"\x00\x01", b"\x0b", b"\xff"] {
+        for bad in
+            [&b"\x0a"[..], b"\x0a\x05ab", b"\x08\x01", b"\x12\x00", b"\x00\x01", b"\x0b", b"\xff"]
+        {
             let result = TypedValue::from_encoded(Bytes::copy_from_slice(bad));
             assert_eq!(result, Err(InvalidTypedValue::Malformed), "{bad:?}");
         }

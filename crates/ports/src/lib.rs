@@ -77,6 +77,12 @@ pub enum Refusal {
         /// Which limit, by the name of its setting.
         limit: &'static str,
     },
+    /// The address or the idempotency key is too long.
+    #[error("the address or the idempotency key is longer than {bytes_max} bytes")]
+    TooLong {
+        /// The most it may be.
+        bytes_max: usize,
+    },
     /// The idempotency key was used before for another kind of request to the same target.
     #[error("the idempotency key was used before with `{used}`")]
     KeyReused {
@@ -100,6 +106,15 @@ pub struct SourceId {
     pub ingress: Name,
     /// The part, in the ingress's own words; empty if there is only one.
     pub partition: Arc<str>,
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.partition {
+            "" => self.ingress.fmt(f),
+            partition => write!(f, "{}#{partition}", self.ingress),
+        }
+    }
 }
 
 /// Some records of a source, and where it stands behind them.

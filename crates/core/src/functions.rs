@@ -1,0 +1,176 @@
+//! What a shard knows of each function type: its states, whether it answers, and which instances wait for a turn.
+
+use std::collections::VecDeque;
+
+use statera_model::{Expiration, FunctionType, Millis, StateSpec};
+
+use crate::input::{NAME_BYTES_MAX, Policy, STATES_PER_FUNCTION_MAX, WARMUP_MS};
+
+/// A function type. All its instances in a shard share it.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) name: FunctionType,
+    /// `None` if nobody serves it.
+    pub(crate) policy: Option<Policy>,
+    /// The states it has declared since the start; only grows.
+    pub(crate) states: Vec<StateSpec>,
+    pub(crate) gate: Gate,
+    pub(crate) in_flight: usize,
+    /// Instances that wait for their turn.
+    pub(crate) ready: VecDeque<u32>,
+    /// Whether it stands in the shard's list of types with ready instances.
+    pub(crate) listed: bool,
+    /// Bytes of messages waiting.
+    pub(crate) mail_bytes: usize,
+    pub(crate) last_success: Option<Millis>,
+    /// The time of an alarm that will list it again.
+    pub(crate) alarm: Option<Millis>,
+}
+
+impl Function {
+    pub(crate) fn new(name: FunctionType, policy: Option<Policy>) -> Function {
+        Function {
+            name,
+            policy,
+            states: Vec::new(),
+            gate: Gate::Cold { probing_since: None },
+            in_flight: 0,
+            ready: VecDeque::new(),
+            listed: false,
+            mail_bytes: 0,
+            last_success: None,
+            alarm: None,
+        }
+    }
+
+    /// Registers the states a function asked for, or returns why not. `sent` is how many states it had been sent; an
+    /// endpoint that asks for nothing but those would go on asking for ever.
+    pub(crate) fn register(&mut self, asked: Vec<StateSpec>, sent: usize) -> Result<(), String> {
+        let mut progress = false;
+        for spec in asked {
+            match self.states.iter().position(|known| known.name == spec.name) {
+                Some(known) if self.states[known].typename != spec.typename => {
+                    return Err(format!(
+                        "state `{}` is declared as `{}`, but was declared as `{}` before",
+                        spec.name, spec.typename, self.states[known].typename
+                    ));
+                }
+                Some(known) => progress |= known >= sent,
+                None => {
+                    check_expiration(&spec)?;
+                    if spec.name.len() > NAME_BYTES_MAX {
+                        return Err(format!("a state name is longer than {NAME_BYTES_MAX} bytes"));
+                    }
+                    if self.states.len() == STATES_PER_FUNCTION_MAX {
+                        return Err(format!(
+                            "more than {STATES_PER_FUNCTION_MAX} states are declared"
+                        ));
+                    }
+                    self.states.push(spec);
+                    progress = true;
+                }
+            }
+        }
+        if progress {
+            return Ok(());
+        }
+        Err("the function asks for states that it was sent with the request; hint: the SDK and the \
+             declared states of the function don't match"
+            .to_owned())
+    }
+}
+
+fn check_expiration(spec: &StateSpec) -> Result<(), String> {
+    match spec.expiration {
+        Expiration::AfterWrite { ttl_ms } | Expiration::AfterInvoke { ttl_ms } if ttl_ms <= 0 => {
+            Err(format!("state `{}` expires after {ttl_ms} ms; hint: more than 0 ms", spec.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How long a value may go without access, in milliseconds; `None` if for ever.
+pub(crate) fn time_to_live(expiration: Expiration) -> Option<u64> {
+    match expiration {
+        Expiration::Never => None,
+        Expiration::AfterWrite { ttl_ms } | Expiration::AfterInvoke { ttl_ms } => {
+            Some(ttl_ms.unsigned_abs())
+        }
+    }
+}
+
+/// Whether invocations of a type may start.
+///
+/// One mechanism for two situations in which a single invocation should go ahead of the others: a type whose states are
+/// not known yet (all would come back with "incomplete"), and an endpoint that does not answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Nobody has answered since the start.
+    Cold { probing_since: Option<Millis> },
+    /// Everybody may go; `unavailable` counts attempts in a row that found nobody.
+    Open { unavailable: u32 },
+    /// Nobody answers; one may try at `next_probe`.
+    Tripped { next_probe: Millis, backoff_ms: u64 },
+}
+
+/// Attempts in a row that find nobody before a gate closes: a single lost connection says nothing.
+const UNAVAILABLE_MAX: u32 = 3;
+
+/// What a gate says to an invocation that wants to start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Go,
+    NotBefore(Millis),
+}
+
+impl Gate {
+    pub(crate) fn admit(&mut self, now: Millis) -> Admission {
+        match self {
+            Gate::Open { .. } => Admission::Go,
+            Gate::Cold { probing_since: probing @ None } => {
+                *probing = Some(now);
+                Admission::Go
+            }
+            Gate::Cold { probing_since: Some(since) } => {
+                let patience = since.after(WARMUP_MS);
+                if now < patience {
+                    return Admission::NotBefore(patience);
+                }
+                *self = Gate::Open { unavailable: 0 };
+                Admission::Go
+            }
+            Gate::Tripped { next_probe, backoff_ms } => {
+                if now < *next_probe {
+                    return Admission::NotBefore(*next_probe);
+                }
+                *next_probe = now.after(*backoff_ms);
+                Admission::Go
+            }
+        }
+    }
+
+    /// The function answered: the endpoint lives.
+    pub(crate) fn answered(&mut self) {
+        *self = Gate::Open { unavailable: 0 };
+    }
+
+    /// The function asked for states: the same invocation goes ahead again, the others wait for it.
+    pub(crate) fn incomplete(&mut self) {
+        if let Gate::Tripped { .. } = self {
+            self.answered();
+        }
+    }
+
+    pub(crate) fn unavailable(&mut self, now: Millis, policy: &Policy) {
+        let tripped = |backoff_ms| Gate::Tripped { next_probe: now.after(backoff_ms), backoff_ms };
+        *self = match *self {
+            Gate::Open { unavailable } if unavailable + 1 < UNAVAILABLE_MAX => {
+                Gate::Open { unavailable: unavailable + 1 }
+            }
+            Gate::Open { .. } | Gate::Cold { .. } => tripped(policy.backoff_min_ms),
+            Gate::Tripped { backoff_ms, .. } => {
+                tripped((backoff_ms * 2).min(policy.backoff_max_ms))
+            }
+        };
+    }
+}

@@ -1,0 +1,356 @@
+//! The key space: everything there is to know about a worker, as key-value pairs.
+//!
+//! A key is `[key group: u16 BE] [kind: u8] [rest]`. Texts inside a key end with `00 00`, and a zero byte inside a text is
+//! written `00 FF`, so that keys sort as their texts do and a prefix of an id is a prefix of its key. Numbers are
+//! big-endian. Kinds are never renumbered.
+//!
+//! | kind | rest | value | written |
+//! |---|---|---|---|
+//! | 1 state | function, id, state name | [`crate::values`]: last access, typed value | over and over |
+//! | 2 mail | function, id, sequence u64 | a message that outlived a cut | once, deleted once |
+//! | 3 delayed | due ms u64, sequence u64 | a delayed message; the group is its sender's | once, deleted once |
+//! | 4 dedupe | function, id, idempotency key | what became of the request | twice, deleted |
+//! | 5 source | ingress, partition | its position, in its own format | over and over |
+//! | 6 outbox | egress, epoch u64, shard u16, index u32 | typed value | once, deleted once |
+//! | 7 sink | egress | epoch u64, position | over and over |
+//! | 8 dead letter | number u64 | [`crate::values::DeadLetter`] | once, deleted once |
+//! | 9 paused | function, id | why, and since when | once, deleted once |
+//!
+//! Only kind 1 may exceed memory: the others are read completely at start.
+
+use std::sync::Arc;
+
+use statera_model::{Address, EgressId, Epoch, KeyGroup, Millis, Name};
+use statera_ports::{DeadLetterId, SourceId};
+
+/// The kind of state values, the only ones that are read on demand.
+pub const STATE: u8 = 1;
+const MAIL: u8 = 2;
+const DELAYED: u8 = 3;
+const DEDUPE: u8 = 4;
+const SOURCE: u8 = 5;
+const OUTBOX: u8 = 6;
+const SINK: u8 = 7;
+const DEAD_LETTER: u8 = 8;
+const PAUSED: u8 = 9;
+
+/// What a key names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A state value of an address.
+    State {
+        /// Whose.
+        address: Address,
+        /// The name of the state.
+        name: Arc<str>,
+    },
+    /// A message waiting in a mailbox.
+    Mail {
+        /// Whose mailbox.
+        address: Address,
+        /// Its place: messages of an address are taken in this order.
+        sequence: u64,
+    },
+    /// A delayed message.
+    Delayed(DelayedKey),
+    /// An idempotency key.
+    Dedupe {
+        /// The target of the request.
+        target: Address,
+        /// The key.
+        key: Arc<str>,
+    },
+    /// Where a source stands.
+    Source(SourceId),
+    /// An egress record that its sink has not confirmed.
+    Outbox {
+        /// Where it leaves.
+        egress: EgressId,
+        /// The epoch it belongs to. Records of an egress leave in the order of epoch, shard, index.
+        epoch: Epoch,
+        /// The shard that emitted it.
+        shard: u16,
+        /// Its place among those of the same epoch, shard and egress.
+        index: u32,
+    },
+    /// How far a sink has confirmed.
+    Sink(EgressId),
+    /// A dead letter.
+    DeadLetter(DeadLetterId),
+    /// An address that takes no messages until it is resumed.
+    Paused(Address),
+}
+
+/// When a delayed message is due, and its place among those due at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DelayedKey {
+    /// When it is due.
+    pub due: Millis,
+    /// Distinguishes and orders messages due at the same time.
+    pub sequence: u64,
+}
+
+/// The bytes are not a key of this key space.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a key of the key space: {0:02x?}")]
+pub struct CorruptKey(pub Vec<u8>);
+
+impl Key {
+    /// The bytes of this key in a key group.
+    #[must_use]
+    pub fn encode(&self, group: KeyGroup) -> Vec<u8> {
+        match self {
+            Key::State { address, name } => state(group, address, name),
+            Key::Mail { address, sequence } => mail(group, address, *sequence),
+            Key::Delayed(key) => delayed(group, *key),
+            Key::Dedupe { target, key } => {
+                let mut out = start(group, DEDUPE);
+                push_address(&mut out, target);
+                push_text(&mut out, key);
+                out
+            }
+            Key::Source(source) => {
+                let mut out = start(group, SOURCE);
+                push_text(&mut out, source.ingress.as_str());
+                push_text(&mut out, &source.partition);
+                out
+            }
+            Key::Outbox { egress, epoch, shard, index } => {
+                let mut out = start(group, OUTBOX);
+                push_text(&mut out, egress.as_str());
+                out.extend(epoch.0.to_be_bytes());
+                out.extend(shard.to_be_bytes());
+                out.extend(index.to_be_bytes());
+                out
+            }
+            Key::Sink(egress) => {
+                let mut out = start(group, SINK);
+                push_text(&mut out, egress.as_str());
+                out
+            }
+            Key::DeadLetter(id) => {
+                let mut out = start(group, DEAD_LETTER);
+                out.extend(id.number.to_be_bytes());
+                out
+            }
+            Key::Paused(address) => {
+                let mut out = start(group, PAUSED);
+                push_address(&mut out, address);
+                out
+            }
+        }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// [`CorruptKey`] if the bytes are not one.
+    pub fn decode(bytes: &[u8]) -> Result<(KeyGroup, Key), CorruptKey> {
+        let mut reader = Reader { rest: bytes };
+        match reader.key() {
+            Some(key) if reader.rest.is_empty() => Ok(key),
+            _ => Err(CorruptKey(bytes.to_vec())),
+        }
+    }
+}
+
+/// The key of a state value.
+#[must_use]
+pub fn state(group: KeyGroup, address: &Address, name: &str) -> Vec<u8> {
+    let mut out = start(group, STATE);
+    push_address(&mut out, address);
+    push_text(&mut out, name);
+    out
+}
+
+/// The prefix of all state values of an address.
+#[must_use]
+pub fn state_prefix(group: KeyGroup, address: &Address) -> Vec<u8> {
+    let mut out = start(group, STATE);
+    push_address(&mut out, address);
+    out
+}
+
+/// The prefix of all dead letters of a key group.
+#[must_use]
+pub fn dead_letter_prefix(group: KeyGroup) -> Vec<u8> {
+    start(group, DEAD_LETTER)
+}
+
+/// The key of a message in a mailbox.
+#[must_use]
+pub fn mail(group: KeyGroup, address: &Address, sequence: u64) -> Vec<u8> {
+    let mut out = start(group, MAIL);
+    push_address(&mut out, address);
+    out.extend(sequence.to_be_bytes());
+    out
+}
+
+/// The key of a delayed message whose sender is in `group`.
+#[must_use]
+pub fn delayed(group: KeyGroup, key: DelayedKey) -> Vec<u8> {
+    let mut out = start(group, DELAYED);
+    out.extend(key.due.0.to_be_bytes());
+    out.extend(key.sequence.to_be_bytes());
+    out
+}
+
+fn start(group: KeyGroup, kind: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    out.extend(group.0.to_be_bytes());
+    out.push(kind);
+    out
+}
+
+fn push_address(out: &mut Vec<u8>, address: &Address) {
+    push_text(out, address.function.namespace());
+    push_text(out, address.function.name());
+    push_text(out, &address.id);
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    if text.as_bytes().contains(&0) {
+        for byte in text.bytes() {
+            out.push(byte);
+            if byte == 0 {
+                out.push(0xff);
+            }
+        }
+    } else {
+        out.extend(text.as_bytes());
+    }
+    out.extend([0, 0]);
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn key(&mut self) -> Option<(KeyGroup, Key)> {
+        let group = KeyGroup(u16::from_be_bytes(self.take()?));
+        let [kind] = self.take()?;
+        let key = match kind {
+            STATE => Key::State { address: self.address()?, name: self.text()?.into() },
+            MAIL => Key::Mail { address: self.address()?, sequence: self.u64()? },
+            DELAYED => Key::Delayed(DelayedKey { due: Millis(self.u64()?), sequence: self.u64()? }),
+            DEDUPE => Key::Dedupe { target: self.address()?, key: self.text()?.into() },
+            SOURCE => {
+                Key::Source(SourceId { ingress: self.name()?, partition: self.text()?.into() })
+            }
+            OUTBOX => Key::Outbox {
+                egress: self.name()?,
+                epoch: Epoch(self.u64()?),
+                shard: u16::from_be_bytes(self.take()?),
+                index: u32::from_be_bytes(self.take()?),
+            },
+            SINK => Key::Sink(self.name()?),
+            DEAD_LETTER => {
+                Key::DeadLetter(DeadLetterId { key_group: group.0, number: self.u64()? })
+            }
+            PAUSED => Key::Paused(self.address()?),
+            _ => return None,
+        };
+        Some((group, key))
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(*taken)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let mut text = Vec::new();
+        loop {
+            let [byte] = self.take()?;
+            if byte != 0 {
+                text.push(byte);
+                continue;
+            }
+            match self.take()? {
+                [0] => return String::from_utf8(text).ok(),
+                [0xff] => text.push(0),
+                _ => return None,
+            }
+        }
+    }
+
+    fn name(&mut self) -> Option<Name> {
+        let text = self.text()?;
+        let (namespace, name) = text.split_once('/')?;
+        Some(Name::from_parts(namespace, name))
+    }
+
+    fn address(&mut self) -> Option<Address> {
+        let function = Name::from_parts(&self.text()?, &self.text()?);
+        Some(Address::new(function, self.text()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address() -> impl Strategy<Value = Address> {
+        ("[a-c\0/.]{0,4}", "[a-c\0/]{0,4}", ".{0,6}")
+            .prop_map(|(ns, name, id)| Address::new(Name::from_parts(&ns, &name), id))
+    }
+
+    fn key() -> impl Strategy<Value = Key> {
+        prop_oneof![
+            (address(), ".{0,5}")
+                .prop_map(|(address, name)| Key::State { address, name: name.into() }),
+            (address(), any::<u64>())
+                .prop_map(|(address, sequence)| Key::Mail { address, sequence }),
+            (any::<u64>(), any::<u64>()).prop_map(|(due, sequence)| Key::Delayed(DelayedKey {
+                due: Millis(due),
+                sequence
+            })),
+            (address(), ".{0,5}").prop_map(|(target, key)| Key::Dedupe { target, key: key.into() }),
+            ".{0,5}".prop_map(|p| Key::Source(SourceId {
+                ingress: Name::from_parts("in", "file"),
+                partition: p.into()
+            })),
+            (any::<u64>(), any::<u16>(), any::<u32>()).prop_map(|(epoch, shard, index)| {
+                Key::Outbox {
+                    egress: Name::from_parts("out", "file"),
+                    epoch: Epoch(epoch),
+                    shard,
+                    index,
+                }
+            }),
+            Just(Key::Sink(Name::from_parts("out", "file"))),
+            any::<u64>().prop_map(|number| Key::DeadLetter(DeadLetterId { key_group: 7, number })),
+            address().prop_map(Key::Paused),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_as_it_was_written(key in key()) {
+            let bytes = key.encode(KeyGroup(7));
+            prop_assert_eq!(Key::decode(&bytes), Ok((KeyGroup(7), key)));
+        }
+
+        #[test]
+        fn ids_sort_as_their_keys(a in ".{0,6}", b in ".{0,6}") {
+            let key = |id: &str| {
+                let address = Address::new(Name::from_parts("n", "t"), id);
+                Key::Paused(address).encode(KeyGroup(0))
+            };
+            prop_assert_eq!(a.cmp(&b), key(&a).cmp(&key(&b)));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = Key::decode(&bytes);
+        }
+    }
+}

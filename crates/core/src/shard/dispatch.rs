@@ -1,0 +1,317 @@
+//! Who may run: ready instances take turns, type by type, within the limits.
+
+use bytes::Bytes;
+use statera_model::{Address, Expiration, TypedValue};
+
+use super::{Alarm, Shard};
+use crate::functions::{Admission, Function, time_to_live};
+use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId, Time};
+use crate::instance::{Cell, CellStatus, Instance, Phase};
+use crate::keys;
+use crate::values::StateValue;
+
+/// Instances of one type that start before the next type has its turn.
+const TURN: usize = 16;
+
+/// What to send to a function.
+#[derive(Clone, Copy)]
+pub struct Invocation<'a> {
+    instance: &'a Instance,
+    function: &'a Function,
+    batch: usize,
+    states: usize,
+    /// How much longer the batch is tried, in milliseconds.
+    pub remaining_ms: u64,
+}
+
+impl<'a> Invocation<'a> {
+    /// Who is invoked.
+    #[must_use]
+    pub fn target(&self) -> &'a Address {
+        &self.instance.address
+    }
+
+    /// The states of the type, each with the value it has for this address.
+    pub fn states(
+        &self,
+    ) -> impl Iterator<Item = (&'a str, Option<&'a TypedValue>)> + Clone + use<'a> {
+        let names = self.function.states[..self.states].iter().map(|spec| &*spec.name);
+        names.zip(self.instance.cells.iter().map(|cell| cell.value.as_ref()))
+    }
+
+    /// The messages, each with its caller.
+    pub fn messages(
+        &self,
+    ) -> impl Iterator<Item = (Option<&'a Address>, &'a TypedValue)> + Clone + use<'a> {
+        let messages = self.instance.mailbox.range(..self.batch);
+        messages.map(|message| (message.caller.as_ref(), &message.argument))
+    }
+}
+
+impl Shard {
+    /// The request of an invocation that [`Effect::Invoke`] asked for and that has not ended.
+    #[must_use]
+    pub fn invocation(&self, id: InvocationId) -> Option<Invocation<'_>> {
+        let instance = self.instances.attempt(id.instance, id.attempt)?;
+        let Phase::Running { batch, states, .. } = instance.phase else { return None };
+        let function = &self.functions[instance.function as usize];
+        let budget_ms = function.policy.map_or(0, |policy| policy.budget_ms);
+        let spent = instance.trouble.as_ref().map_or(0, |trouble| self.now.since(trouble.since));
+        // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
+        let remaining_ms = if spent < budget_ms { budget_ms - spent } else { budget_ms };
+        Some(Invocation { instance, function, batch, states, remaining_ms })
+    }
+
+    /// The keys of the states that [`Effect::Load`] asked for.
+    #[must_use]
+    pub fn missing_states(&self, id: InvocationId) -> Vec<Vec<u8>> {
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else {
+            return Vec::new();
+        };
+        let specs = &self.functions[instance.function as usize].states;
+        let status =
+            |index: usize| instance.cells.get(index).map_or(CellStatus::Unread, |cell| cell.status);
+        let missing = (0..specs.len()).filter(|index| status(*index) == CellStatus::Unread);
+        missing
+            .map(|index| keys::state(instance.group, &instance.address, &specs[index].name))
+            .collect()
+    }
+
+    /// An instance has messages and does nothing: it waits for its turn.
+    pub(super) fn make_ready(&mut self, index: u32) {
+        let instance = self.instances.get_mut(index);
+        instance.phase = Phase::Queued;
+        let function = instance.function;
+        self.functions[function as usize].ready.push_back(index);
+        self.list(function);
+    }
+
+    /// As [`Shard::make_ready`], ahead of all others of its type: it had its turn and goes on.
+    fn make_ready_first(&mut self, index: u32) {
+        let instance = self.instances.get_mut(index);
+        instance.phase = Phase::Queued;
+        let function = instance.function;
+        self.functions[function as usize].ready.push_front(index);
+        self.list(function);
+    }
+
+    pub(super) fn list(&mut self, function: u32) {
+        let state = &mut self.functions[function as usize];
+        if !state.listed && !state.ready.is_empty() {
+            state.listed = true;
+            self.listed.push_back(function);
+        }
+    }
+
+    /// Starts whoever may start.
+    pub(super) fn dispatch(&mut self) {
+        while self.in_flight < self.config.limits.invocations_in_flight
+            && let Some(function) = self.listed.pop_front()
+        {
+            self.functions[function as usize].listed = false;
+            if self.take_turn(function) {
+                self.list(function);
+            }
+        }
+    }
+
+    /// Starts some instances of a type. Returns whether more of them may start.
+    fn take_turn(&mut self, index: u32) -> bool {
+        for _ in 0..TURN {
+            let now = self.now;
+            let function = &mut self.functions[index as usize];
+            if function.ready.is_empty()
+                || self.in_flight >= self.config.limits.invocations_in_flight
+            {
+                break;
+            }
+            let Some(policy) = function.policy else {
+                let instance = function.ready.pop_front().expect("not empty");
+                self.bury_uncovered(instance);
+                continue;
+            };
+            if function.in_flight >= policy.in_flight {
+                return false;
+            }
+            if let Admission::NotBefore(at) = function.gate.admit(now) {
+                self.alarm_gate(index, at);
+                return false;
+            }
+            let instance = self.functions[index as usize].ready.pop_front().expect("not empty");
+            self.begin(instance);
+        }
+        true
+    }
+
+    fn alarm_gate(&mut self, index: u32, at: Time) {
+        let function = &mut self.functions[index as usize];
+        if function.alarm.is_none_or(|pending| pending > at) {
+            function.alarm = Some(at);
+            self.alarm(at, Alarm::Gate(index));
+        }
+    }
+
+    /// Begins an attempt: reads what state is missing, or invokes at once.
+    fn begin(&mut self, index: u32) {
+        self.attempt += 1;
+        let attempt = self.attempt;
+        let instance = self.instances.get_mut(index);
+        let function = &mut self.functions[instance.function as usize];
+        function.in_flight += 1;
+        self.in_flight += 1;
+        instance.referenced = true;
+        instance.phase = Phase::Loading { attempt };
+        let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
+        if read == function.states.len() {
+            return self.invoke(index, attempt);
+        }
+        self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
+    }
+
+    pub(super) fn loaded(&mut self, id: InvocationId, values: Vec<Option<Bytes>>) {
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
+        assert!(matches!(instance.phase, Phase::Loading { .. }), "asked for and not answered yet");
+        let states = self.functions[instance.function as usize].states.len();
+        let instance = self.instances.get_mut(id.instance);
+        // The function may have declared further states since we asked: they stay unread, and are read next.
+        let mut values = values.into_iter();
+        for index in 0..states {
+            if index == instance.cells.len() {
+                instance.cells.push(Cell::UNREAD);
+            }
+            let cell = &mut instance.cells[index];
+            if cell.status != CellStatus::Unread {
+                continue;
+            }
+            let Some(stored) = values.next() else { break };
+            *cell = Cell { value: None, last_access: Time::default(), status: CellStatus::Clean };
+            if let Some(bytes) = stored {
+                let stored = StateValue::decode(bytes).expect("the store checks what it reads");
+                cell.value = Some(stored.value.detached());
+                cell.last_access = stored.last_access;
+            }
+        }
+        self.instances.measure(id.instance);
+        let instance = self.instances.get(id.instance);
+        let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
+        if read < states {
+            self.effects.push(Effect::Load(id));
+            return;
+        }
+        match self.mismatch(id.instance) {
+            None => self.invoke(id.instance, id.attempt),
+            Some(reason) => {
+                let failure =
+                    statera_model::Failure::new(statera_model::FailureKind::Rejected, reason);
+                self.failed(id, &failure, Bytes::new());
+            }
+        }
+    }
+
+    /// Whether a stored value is of another type than its function declares.
+    fn mismatch(&self, index: u32) -> Option<String> {
+        let instance = self.instances.get(index);
+        let specs = &self.functions[instance.function as usize].states;
+        specs.iter().zip(&instance.cells).find_map(|(spec, cell)| {
+            let stored = cell.value.as_ref()?.typename();
+            (*stored != *spec.typename).then(|| {
+                format!(
+                    "state `{}` holds a value of type `{stored}`, but the function declares `{}`; \
+                     hint: declare the old type, or a state of another name",
+                    spec.name, spec.typename
+                )
+            })
+        })
+    }
+
+    fn invoke(&mut self, index: u32, attempt: u64) {
+        self.age(index);
+        let limits = self.config.limits;
+        let instance = self.instances.get_mut(index);
+        let function = &self.functions[instance.function as usize];
+        let mut most = function.policy.map_or(1, |policy| policy.batch_messages.max(1));
+        if let Some(trouble) = &instance.trouble
+            && trouble.suspects > 0
+        {
+            most = most.min(trouble.suspects.div_ceil(2));
+        }
+        let mut bytes = 0;
+        let batch = instance.mailbox.iter().take(most).take_while(|message| {
+            bytes += message.bytes();
+            bytes <= limits.batch_bytes
+        });
+        let batch = batch.count().max(1);
+        instance.phase = Phase::Running { attempt, batch, states: function.states.len() };
+        self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
+    }
+
+    /// Forgets state values whose time is over, and notes the access where that counts.
+    fn age(&mut self, index: u32) {
+        let now = self.now;
+        let instance = self.instances.get_mut(index);
+        let specs = &self.functions[instance.function as usize].states;
+        let mut changed = false;
+        for (spec, cell) in specs.iter().zip(&mut instance.cells) {
+            let Some(ttl_ms) = time_to_live(spec.expiration).filter(|_| cell.value.is_some())
+            else {
+                continue;
+            };
+            if cell.last_access.after(ttl_ms) <= now {
+                cell.value = None;
+            } else if !matches!(spec.expiration, Expiration::AfterInvoke { .. })
+                || cell.last_access == now
+            {
+                continue;
+            }
+            cell.last_access = now;
+            cell.status = CellStatus::Dirty;
+            changed = true;
+        }
+        if changed {
+            self.mark_dirty(index);
+        }
+    }
+
+    /// An attempt has ended: its place is free.
+    pub(super) fn release_place(&mut self, index: u32) {
+        let function = self.instances.get(index).function;
+        self.functions[function as usize].in_flight -= 1;
+        self.in_flight -= 1;
+        self.list(function);
+    }
+
+    /// After a batch: on with the next one, if there is one. The address queues behind others of its type.
+    pub(super) fn go_on(&mut self, index: u32) {
+        let instance = self.instances.get_mut(index);
+        if instance.mailbox.is_empty() {
+            instance.phase = Phase::Idle;
+        } else {
+            self.make_ready(index);
+        }
+    }
+
+    /// The same batch again, at once.
+    pub(super) fn again(&mut self, index: u32) {
+        self.make_ready_first(index);
+    }
+
+    /// The same batch again, past the gate: an invocation that asked for states is the one the others wait for.
+    pub(super) fn again_with_states(&mut self, index: u32) {
+        self.begin(index);
+    }
+
+    pub(super) fn retry(&mut self, id: InvocationId) {
+        if self.instances.attempt(id.instance, id.attempt).is_some() {
+            self.make_ready(id.instance);
+        }
+    }
+
+    pub(super) fn send_due(&mut self) {
+        for _ in 0..DUE_PER_APPLY_MAX {
+            let Some((key, message)) = self.delays.pop_due(self.now) else { return };
+            let group = self.group(&message.sender);
+            self.pending.delete_once(keys::delayed(group, key));
+            self.route(message.target, Some(message.sender), message.argument);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What failed: tried again, isolated, given up or parked, one address at a time.
+
+use bytes::Bytes;
+use statera_model::{Failure, FailureKind, KeyGroup, Millis};
+use statera_ports::{Answer, DeadLetterId};
+
+use super::{Alarm, Shard};
+use crate::input::{InvocationId, OnFailure, Policy};
+use crate::instance::{Phase, Trouble};
+use crate::keys::Key;
+use crate::values::{DeadBody, DeadLetter, Mail, Paused};
+
+/// What to do about a failed attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Again, later.
+    Backoff,
+    /// Again at once, with half of the messages that are suspected.
+    Split,
+    /// The one message of the batch is given up.
+    DeadLetter,
+    /// The address takes no messages until it is resumed.
+    Pause,
+}
+
+impl Shard {
+    pub(super) fn failed(&mut self, id: InvocationId, failure: &Failure, request: Bytes) {
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
+        let batch = match instance.phase {
+            Phase::Running { batch, .. } => batch,
+            Phase::Loading { .. } => 1,
+            _ => return,
+        };
+        let function = &mut self.functions[instance.function as usize];
+        let policy = function.policy.expect("only served functions are invoked");
+        match failure.kind {
+            FailureKind::Unavailable => function.gate.unavailable(self.now, &policy),
+            _ => function.gate.answered(),
+        }
+        let last_success = function.last_success;
+        self.release_place(id.instance);
+        let instance = self.instances.get_mut(id.instance);
+        let now = self.now;
+        let trouble = instance.trouble.get_or_insert_with(|| {
+            let since = now;
+            Box::new(Trouble { since, attempts: 0, suspects: 0, reason: "".into() })
+        });
+        trouble.attempts += 1;
+        trouble.reason = failure.reason.clone();
+        match verdict(trouble, failure.kind, batch, &policy, last_success, now) {
+            Verdict::Backoff => {
+                let delay_ms = backoff_ms(trouble.attempts, &policy);
+                instance.phase = Phase::Waiting { attempt: id.attempt };
+                self.alarm(now.after(delay_ms), Alarm::Retry(id));
+            }
+            Verdict::Split => {
+                trouble.suspects = batch;
+                self.again(id.instance);
+            }
+            Verdict::DeadLetter => self.bury_first(id.instance, request),
+            Verdict::Pause => self.pause(id.instance),
+        }
+    }
+
+    /// A batch went through: what was wrong, if anything, is over, or lies further back among the suspects.
+    pub(super) fn recovered(&mut self, index: u32, batch: usize) {
+        let instance = self.instances.get_mut(index);
+        let Some(trouble) = &mut instance.trouble else { return };
+        if trouble.suspects > batch {
+            trouble.suspects -= batch;
+        } else {
+            instance.trouble = None;
+        }
+    }
+
+    /// Gives up the first message of a mailbox.
+    fn bury_first(&mut self, index: u32, request: Bytes) {
+        let instance = self.instances.get_mut(index);
+        let trouble = instance.trouble.take().expect("it has failed");
+        let target = instance.address.clone();
+        let body = if request.is_empty() {
+            DeadBody::Message { target, mail: first_mail(instance) }
+        } else {
+            DeadBody::Invocation { target, request }
+        };
+        let Trouble { attempts, reason, .. } = *trouble;
+        self.bury_with(index, DeadLetter { at: self.now, attempts, reason, body });
+        self.go_on(index);
+    }
+
+    /// Gives up all messages for a function that nobody serves.
+    pub(super) fn bury_uncovered(&mut self, index: u32) {
+        while !self.instances.get(index).mailbox.is_empty() {
+            let instance = self.instances.get(index);
+            let target = instance.address.clone();
+            let reason = format!(
+                "no endpoint serves functions of type `{}`; hint: add one and redrive",
+                target.function
+            );
+            let body = DeadBody::Message { target, mail: first_mail(instance) };
+            self.bury_with(
+                index,
+                DeadLetter { at: self.now, attempts: 0, reason: reason.into(), body },
+            );
+        }
+        self.instances.get_mut(index).phase = Phase::Idle;
+    }
+
+    /// Moves the first message of a mailbox into a dead letter, and tells who waits for its answer.
+    fn bury_with(&mut self, index: u32, letter: DeadLetter) {
+        let instance = self.instances.get(index);
+        let (group, reason) = (instance.group, letter.reason.clone());
+        let caller = instance.mailbox[0].caller.clone();
+        let id = self.bury(group, letter);
+        self.take_mail(index, 1);
+        if let Some(caller) = caller.filter(|caller| caller.function == self.call_function) {
+            self.answer(&caller.id, Answer::DeadLettered { id, reason });
+        }
+    }
+
+    pub(super) fn bury(&mut self, group: KeyGroup, letter: DeadLetter) -> DeadLetterId {
+        self.dead_letter_number = self.now.0.max(self.dead_letter_number + 1);
+        let id = DeadLetterId { key_group: group.0, number: self.dead_letter_number };
+        self.pending.put(Key::DeadLetter(id).encode(group), letter.encode());
+        self.dead_letters.insert(id);
+        id
+    }
+
+    fn pause(&mut self, index: u32) {
+        let instance = self.instances.get_mut(index);
+        instance.phase = Phase::Paused;
+        let trouble = instance.trouble.take().expect("it has failed");
+        let paused = Paused { since: self.now, reason: trouble.reason };
+        let key = Key::Paused(instance.address.clone()).encode(instance.group);
+        self.pending.put(key, paused.encode());
+        self.paused += 1;
+    }
+}
+
+fn first_mail(instance: &crate::instance::Instance) -> Mail {
+    let message = &instance.mailbox[0];
+    Mail { caller: message.caller.clone(), argument: message.argument.clone() }
+}
+
+fn verdict(
+    trouble: &Trouble,
+    kind: FailureKind,
+    batch: usize,
+    policy: &Policy,
+    last_success: Option<Millis>,
+    now: Millis,
+) -> Verdict {
+    let spent = now.since(trouble.since) >= policy.budget_ms;
+    let exhausted = match kind {
+        // While the endpoint answers nobody, these messages are not to blame.
+        FailureKind::Unavailable => spent && last_success.is_some_and(|at| at >= trouble.since),
+        FailureKind::Rejected => spent || trouble.suspects > 0,
+        FailureKind::Fatal | FailureKind::TooLarge => true,
+    };
+    let splits = batch > 1 && policy.on_failure != OnFailure::Pause;
+    match policy.on_failure {
+        _ if kind == FailureKind::TooLarge && batch > 1 => Verdict::Split,
+        _ if !exhausted => Verdict::Backoff,
+        OnFailure::Retry => Verdict::Backoff,
+        OnFailure::DeadLetter if splits => Verdict::Split,
+        OnFailure::DeadLetter => Verdict::DeadLetter,
+        OnFailure::Pause => Verdict::Pause,
+    }
+}
+
+/// The delay before the next attempt: twice as long each time.
+fn backoff_ms(attempts: u32, policy: &Policy) -> u64 {
+    let doubled = policy.backoff_min_ms.saturating_mul(1 << attempts.saturating_sub(1).min(40));
+    doubled.min(policy.backoff_max_ms)
+}

@@ -1,0 +1,422 @@
+//! The shard itself: one `match` over everything it can be told; the verbs are in the files beside this one.
+
+mod cut;
+mod dispatch;
+mod failure;
+mod intake;
+mod operate;
+mod reply;
+mod restore;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, TypedValue};
+use statera_ports::DeadLetterId;
+
+use crate::calls::Calls;
+use crate::delays::Delays;
+use crate::delta::DeltaWriter;
+use crate::functions::Function;
+use crate::input::{
+    CALL_FUNCTION, Config, Effect, Input, InvocationId, PeerItem, PeerMessage, Releases, Wants,
+};
+use crate::instance::{Instances, Message, Phase};
+use crate::keys;
+use crate::outbox::Outbox;
+use crate::pending::Pending;
+use crate::values::Mail;
+use cut::OpenPart;
+
+pub use dispatch::Invocation;
+pub use restore::RestoreError;
+
+/// Instances looked at for eviction after each input, while there are too many.
+const EVICTION_STEPS: usize = 64;
+
+/// A shard: the owner of a range of key groups. See the crate's documentation.
+pub struct Shard {
+    config: Config,
+    call_function: FunctionType,
+    functions: Vec<Function>,
+    function_index: HashMap<FunctionType, u32, FixedState>,
+    /// Functions with ready instances that may be able to start.
+    listed: VecDeque<u32>,
+    instances: Instances,
+    /// Instances with changes since the last cut.
+    dirty: Vec<u32>,
+    delays: Delays,
+    calls: Calls,
+    outbox: Outbox,
+    dead_letters: BTreeSet<DeadLetterId>,
+    /// Paused addresses are never evicted, so that this count is all there is to know.
+    paused: usize,
+    pending: Pending,
+    releases: Releases,
+    /// The epoch that is being built.
+    epoch: Epoch,
+    /// The part of the epoch before, while markers of peers are missing.
+    open: Option<OpenPart>,
+    flushed: Epoch,
+    alarms: BinaryHeap<Reverse<(Millis, u64, Alarm)>>,
+    in_flight: usize,
+    mail_bytes: usize,
+    mail_count: usize,
+    sequence: u64,
+    attempt: u64,
+    alarm_order: u64,
+    call_number: u64,
+    dead_letter_number: u64,
+    now: Millis,
+    effects: Vec<Effect>,
+}
+
+/// Why to look at something at a certain time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// An instance may be tried again.
+    Retry(InvocationId),
+    /// The gate of a function may let somebody through.
+    Gate(u32),
+}
+
+/// How full a shard is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Instances in memory.
+    pub instances: usize,
+    /// Bytes they and their state take.
+    pub state_bytes: usize,
+    /// Messages waiting in mailboxes.
+    pub mail: usize,
+    /// Bytes they take.
+    pub mail_bytes: usize,
+    /// Invocations in flight.
+    pub in_flight: usize,
+    /// Pending delayed messages.
+    pub delayed: usize,
+    /// Unconfirmed egress records.
+    pub outbox: usize,
+    /// Dead letters.
+    pub dead_letters: usize,
+    /// Paused addresses.
+    pub paused: usize,
+    /// Calls without an answer.
+    pub calls: usize,
+    /// Remembered idempotency keys.
+    pub idempotency_keys: usize,
+}
+
+impl Shard {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(config: Config) -> Shard {
+        assert!(config.shard < config.shards && config.key_groups > 0);
+        let seed = config.hash_seed;
+        Shard {
+            call_function: FunctionType::parse(CALL_FUNCTION).expect("a name"),
+            functions: Vec::new(),
+            function_index: HashMap::with_hasher(FixedState::with_seed(seed)),
+            listed: VecDeque::new(),
+            instances: Instances::new(seed),
+            dirty: Vec::new(),
+            delays: Delays::new(seed),
+            calls: Calls::new(seed),
+            outbox: Outbox::default(),
+            dead_letters: BTreeSet::new(),
+            paused: 0,
+            pending: Pending::default(),
+            releases: Releases::default(),
+            epoch: Epoch(1),
+            open: None,
+            flushed: Epoch::ZERO,
+            alarms: BinaryHeap::new(),
+            in_flight: 0,
+            mail_bytes: 0,
+            mail_count: 0,
+            sequence: 0,
+            attempt: 0,
+            alarm_order: 0,
+            call_number: 0,
+            dead_letter_number: 0,
+            now: Millis(0),
+            effects: Vec::new(),
+            config,
+        }
+    }
+
+    /// The only transition. `now` never goes back: an earlier time counts as the latest one seen.
+    pub fn apply(&mut self, input: Input, now: Millis, effects: &mut Vec<Effect>) {
+        self.now = self.now.max(now);
+        std::mem::swap(&mut self.effects, effects);
+        match input {
+            Input::Request { ticket, request, kind } => self.request(ticket, request, kind),
+            Input::Forget(ticket) => self.calls.forget(ticket),
+            Input::Deliver(batch) => self.deliver(batch),
+            Input::Peer { from, item: PeerItem::Message(message) } => {
+                self.peer_message(from, message)
+            }
+            Input::Peer { from, item: PeerItem::Marker(cut) } => self.marker(from, &cut),
+            Input::Cut(cut) => self.cut(&cut),
+            Input::Completed { invocation, outcome } => self.completed(invocation, outcome),
+            Input::Failed { invocation, failure, request } => {
+                self.failed(invocation, &failure, request)
+            }
+            Input::Loaded { invocation, values } => self.loaded(invocation, values),
+            Input::Flushed(epoch) => self.flushed = epoch,
+            Input::Tick => {}
+            Input::Redrive { ticket, id, target, mail } => self.redrive(ticket, id, &target, mail),
+            Input::Discard { ticket, id } => self.discard(ticket, id),
+            Input::Resume { ticket, address } => self.resume(ticket, &address),
+        }
+        self.on_time();
+        self.dispatch();
+        self.instances.evict(self.config.limits.state_bytes, self.flushed, EVICTION_STEPS);
+        std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// When [`Input::Tick`] should come at the latest; a time that has passed means at once.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let alarm = self.alarms.peek().map(|Reverse((at, _, _))| *at);
+        [alarm, self.delays.next_due(), self.calls.next_expiry()].into_iter().flatten().min()
+    }
+
+    /// How urgently this shard wants to be cut.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        if !self.releases.is_empty() {
+            Wants::Now
+        } else if !self.pending.is_empty() || !self.dirty.is_empty() {
+            Wants::Soon
+        } else {
+            Wants::Nothing
+        }
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            instances: self.instances.len(),
+            state_bytes: self.instances.bytes(),
+            mail: self.mail_count,
+            mail_bytes: self.mail_bytes,
+            in_flight: self.in_flight,
+            delayed: self.delays.len(),
+            outbox: self.outbox.len(),
+            dead_letters: self.dead_letters.len(),
+            paused: self.paused,
+            calls: self.calls.waiting_count(),
+            idempotency_keys: self.calls.seen_count(),
+        }
+    }
+
+    /// What is due by now: delayed messages, alarms, and idempotency keys to forget.
+    fn on_time(&mut self) {
+        self.send_due();
+        while let Some(Reverse((at, _, _))) = self.alarms.peek()
+            && *at <= self.now
+        {
+            let Reverse((_, _, alarm)) = self.alarms.pop().expect("just seen");
+            match alarm {
+                Alarm::Retry(id) => self.retry(id),
+                Alarm::Gate(function) => {
+                    self.functions[function as usize].alarm = None;
+                    self.list(function);
+                }
+            }
+        }
+        while let Some((target, key)) = self.calls.pop_expired(self.now) {
+            let group = self.group(&target);
+            self.pending.delete(keys::Key::Dedupe { target, key }.encode(group));
+        }
+    }
+
+    fn alarm(&mut self, at: Millis, alarm: Alarm) {
+        self.alarm_order += 1;
+        self.alarms.push(Reverse((at, self.alarm_order, alarm)));
+    }
+
+    /// The key group of an address. Waiting calls name theirs.
+    fn group(&self, address: &Address) -> KeyGroup {
+        if address.function == self.call_function
+            && let Some((group, _)) = address.id.split_once('.')
+            && let Ok(group) = group.parse()
+            && group < self.config.key_groups
+        {
+            return KeyGroup(group);
+        }
+        KeyGroup::of(&address.id, self.config.key_groups)
+    }
+
+    fn owner(&self, group: KeyGroup) -> u16 {
+        group.shard(self.config.shards.into(), self.config.key_groups) as u16
+    }
+
+    /// Sends a message to where it belongs: into a mailbox of this shard, or to another shard.
+    fn route(&mut self, target: Address, caller: Option<Address>, argument: TypedValue) {
+        let group = self.group(&target);
+        let shard = self.owner(group);
+        if shard == self.config.shard {
+            self.receive(group, target, caller, argument, None);
+        } else {
+            let message = PeerMessage { target, caller, argument };
+            self.effects.push(Effect::Send { shard, message });
+        }
+    }
+
+    fn peer_message(&mut self, from: u16, message: PeerMessage) {
+        let PeerMessage { target, caller, argument } = message;
+        let group = self.group(&target);
+        debug_assert_eq!(self.owner(group), self.config.shard, "sent to the owner");
+        self.receive(group, target, caller, argument, Some(from));
+    }
+
+    /// Puts a message into a mailbox of this shard.
+    fn receive(
+        &mut self,
+        group: KeyGroup,
+        target: Address,
+        caller: Option<Address>,
+        argument: TypedValue,
+        from: Option<u16>,
+    ) {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        // A message that its sender sent before the cut and we receive after it was in the channel at the cut: it
+        // belongs to the delta of that cut, and its end to the one after.
+        let persisted = match (&mut self.open, from) {
+            (Some(open), Some(from)) if open.awaits(from) => {
+                let key = keys::mail(group, &target, sequence);
+                let mail = Mail::encode(caller.as_ref(), &argument);
+                DeltaWriter::new(&mut open.delta).put(&key, &mail);
+                true
+            }
+            _ => false,
+        };
+        if target.function == self.call_function {
+            if persisted {
+                self.pending.delete_once(keys::mail(group, &target, sequence));
+            }
+            self.answer(&target.id, statera_ports::Answer::Value(argument));
+            return;
+        }
+        let index = self.instance(target, group);
+        self.enqueue(index, Message { sequence, caller, argument, persisted });
+    }
+
+    fn enqueue(&mut self, index: u32, message: Message) {
+        let instance = self.instances.get_mut(index);
+        let (bytes, persisted) = (message.bytes(), message.persisted);
+        if persisted && instance.persisted_prefix == instance.mailbox.len() {
+            instance.persisted_prefix += 1;
+        }
+        instance.mailbox.push_back(message);
+        instance.referenced = true;
+        self.functions[instance.function as usize].mail_bytes += bytes;
+        self.mail_bytes += bytes;
+        self.mail_count += 1;
+        if instance.phase == Phase::Idle {
+            self.make_ready(index);
+        }
+        if !persisted {
+            self.mark_dirty(index);
+        }
+    }
+
+    /// Takes the first messages out of a mailbox: they have had their effect.
+    fn take_mail(&mut self, index: u32, count: usize) {
+        let instance = self.instances.get_mut(index);
+        let mut bytes = 0;
+        for message in instance.mailbox.drain(..count) {
+            bytes += message.bytes();
+            if message.persisted {
+                self.pending.delete_once(keys::mail(
+                    instance.group,
+                    &instance.address,
+                    message.sequence,
+                ));
+            }
+        }
+        if instance.mailbox.is_empty() && instance.mailbox.capacity() > 64 {
+            instance.mailbox = VecDeque::new();
+        }
+        instance.persisted_prefix = instance.persisted_prefix.saturating_sub(count);
+        self.functions[instance.function as usize].mail_bytes -= bytes;
+        self.mail_bytes -= bytes;
+        self.mail_count -= count;
+    }
+
+    fn mark_dirty(&mut self, index: u32) {
+        let instance = self.instances.get_mut(index);
+        instance.changed = self.epoch;
+        if !std::mem::replace(&mut instance.dirty, true) {
+            self.dirty.push(index);
+        }
+    }
+
+    /// The index of an address, which comes into memory if it was not there.
+    fn instance(&mut self, address: Address, group: KeyGroup) -> u32 {
+        if let Some(index) = self.instances.find(&address) {
+            return index;
+        }
+        let function = self.function(&address.function);
+        self.instances.insert(address, group, function)
+    }
+
+    fn function(&mut self, name: &FunctionType) -> u32 {
+        if let Some(index) = self.function_index.get(name) {
+            return *index;
+        }
+        let index = u32::try_from(self.functions.len()).expect("fewer than 2^32 function types");
+        let policy = (self.config.directory)(name);
+        self.functions.push(Function::new(name.clone(), policy));
+        self.function_index.insert(name.clone(), index);
+        index
+    }
+
+    /// Checks what must always hold between two inputs. For tests: it looks at everything.
+    ///
+    /// # Panics
+    /// If an invariant does not hold.
+    pub fn check(&self) {
+        let mut functions: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+        let mut mail = 0;
+        for (index, instance) in self.instances.iter() {
+            let (in_flight, bytes) = functions.entry(instance.function).or_default();
+            *bytes += instance.mailbox.iter().map(Message::bytes).sum::<usize>();
+            mail += instance.mailbox.len();
+            match instance.phase {
+                Phase::Loading { .. } => *in_flight += 1,
+                Phase::Running { batch, .. } => {
+                    *in_flight += 1;
+                    assert!(batch > 0 && batch <= instance.mailbox.len());
+                }
+                Phase::Idle => assert!(instance.mailbox.is_empty(), "an idle address has no mail"),
+                Phase::Queued | Phase::Waiting { .. } => assert!(!instance.mailbox.is_empty()),
+                Phase::Paused => {}
+            }
+            assert!(instance.persisted_prefix <= instance.mailbox.len());
+            let all_persisted = instance.mailbox.iter().all(|message| message.persisted);
+            assert!(instance.dirty || all_persisted, "unpersisted mail is in the list of changes");
+            assert_eq!(instance.dirty, self.dirty.contains(&index));
+            let sequences: Vec<u64> = instance.mailbox.iter().map(|m| m.sequence).collect();
+            assert!(sequences.is_sorted(), "mail is in order");
+        }
+        let in_flight: usize = functions.values().map(|(in_flight, _)| in_flight).sum();
+        assert_eq!((in_flight, mail), (self.in_flight, self.mail_count));
+        for (index, function) in self.functions.iter().enumerate() {
+            let counted = functions.get(&(index as u32)).copied().unwrap_or_default();
+            assert_eq!(counted, (function.in_flight, function.mail_bytes), "{:?}", function.name);
+        }
+    }
+}
+
+/// A call's id: its key group first, then what makes it unique.
+fn call_id(group: KeyGroup, nonce: u64, number: u64) -> Arc<str> {
+    format!("{group}.{nonce:x}.{number:x}").into()
+}

@@ -1,0 +1,223 @@
+//! What a function answered: checked as a whole, then applied as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use statera_model::{
+    Address, Delayed, Expiration, Failure, FailureKind, Millis, Mutation, Outcome, Reply,
+    StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
+};
+
+use super::Shard;
+use crate::functions::Function;
+use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId};
+use crate::instance::{CellStatus, Phase};
+use crate::keys::{self, DelayedKey};
+use crate::values;
+
+impl Shard {
+    pub(super) fn completed(&mut self, id: InvocationId, outcome: Outcome) {
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
+        let Phase::Running { batch, states, .. } = instance.phase else { return };
+        let now = self.now;
+        match outcome {
+            Outcome::Incomplete(asked) => self.incomplete(id, asked, states),
+            Outcome::Complete(reply) => match self.refused(id.instance, &reply) {
+                Some(reason) => self.rejected(id, reason),
+                None => {
+                    let function = self.function_of(id.instance);
+                    function.gate.answered();
+                    function.last_success = Some(now);
+                    self.release_place(id.instance);
+                    self.apply_reply(id.instance, reply);
+                    self.take_mail(id.instance, batch);
+                    self.recovered(id.instance, batch);
+                    self.go_on(id.instance);
+                }
+            },
+        }
+    }
+
+    fn incomplete(&mut self, id: InvocationId, asked: Vec<StateSpec>, sent: usize) {
+        let function = self.function_of(id.instance);
+        match function.register(asked, sent) {
+            Err(reason) => self.rejected(id, reason),
+            Ok(()) => {
+                function.gate.incomplete();
+                self.release_place(id.instance);
+                self.again_with_states(id.instance);
+            }
+        }
+    }
+
+    fn function_of(&mut self, index: u32) -> &mut Function {
+        let function = self.instances.get(index).function;
+        &mut self.functions[function as usize]
+    }
+
+    fn rejected(&mut self, id: InvocationId, reason: String) {
+        let failure = Failure::new(FailureKind::Rejected, reason);
+        self.failed(id, &failure, bytes::Bytes::new());
+    }
+
+    /// Why a reply can't be applied, if it can't.
+    fn refused(&self, index: u32, reply: &Reply) -> Option<String> {
+        let targets =
+            reply.messages.iter().chain(reply.delayed.iter().filter_map(|entry| match entry {
+                Delayed::Send { message, .. } => Some(message),
+                Delayed::Cancel { .. } => None,
+            }));
+        if let Some(reason) = targets.filter_map(|message| too_long(&message.target)).next() {
+            return Some(reason);
+        }
+        let mutations =
+            reply.mutations.iter().find_map(|mutation| self.refused_mutation(index, mutation));
+        mutations.or_else(|| self.refused_delays(index, &reply.delayed)).or_else(|| {
+            reply.egress.iter().find_map(|record| {
+                let accepts = match self.config.egresses.get(&record.egress) {
+                    Some(accepts) => accepts,
+                    None => return Some(format!("there is no egress `{}`", record.egress)),
+                };
+                let refusal = accepts(&record.argument).err()?;
+                Some(format!("egress `{}` refuses a record: {refusal}", record.egress))
+            })
+        })
+    }
+
+    fn refused_mutation(&self, index: u32, mutation: &Mutation) -> Option<String> {
+        let Some(spec) = self.spec(index, &mutation.state) else {
+            return Some(format!("state `{}` is changed, but was never declared", mutation.state));
+        };
+        let StateChange::Modify(value) = &mutation.change else { return None };
+        let typename = typename(value);
+        (*typename != *spec.typename).then(|| {
+            format!(
+                "state `{}` is declared as `{}`, but set to a value of type `{typename}`",
+                spec.name, spec.typename
+            )
+        })
+    }
+
+    fn refused_delays(&self, index: u32, delayed: &[Delayed]) -> Option<String> {
+        let sender_id = &self.instances.get(index).address.id;
+        let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
+        for entry in delayed {
+            match entry {
+                Delayed::Send { delay_ms, .. } if *delay_ms < 0 => {
+                    return Some(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
+                }
+                Delayed::Send { token: Some(token), .. } => {
+                    let pending = tokens.insert(token, true);
+                    if pending.unwrap_or_else(|| self.delays.is_pending(sender_id, token)) {
+                        return Some(format!(
+                            "cancellation token `{token}` is already used by a pending delayed \
+                             message of id `{sender_id}`; hint: cancel it first"
+                        ));
+                    }
+                }
+                Delayed::Send { token: None, .. } => {}
+                Delayed::Cancel { token } if token.is_empty() => {
+                    return Some("a cancellation has an empty token".to_owned());
+                }
+                Delayed::Cancel { token } => drop(tokens.insert(token, false)),
+            }
+        }
+        None
+    }
+
+    fn spec(&self, index: u32, state: &str) -> Option<&StateSpec> {
+        let function = self.instances.get(index).function;
+        self.functions[function as usize].states.iter().find(|spec| *spec.name == *state)
+    }
+
+    fn apply_reply(&mut self, index: u32, reply: Reply) {
+        let Reply { messages, delayed, egress, mutations } = reply;
+        let instance = self.instances.get(index);
+        let (sender, group) = (instance.address.clone(), instance.group);
+        for message in messages {
+            self.route(message.target, Some(sender.clone()), message.argument);
+        }
+        for entry in delayed {
+            match entry {
+                Delayed::Send { delay_ms, message, token } => {
+                    self.sequence += 1;
+                    let due = self.now.after(delay_ms.unsigned_abs());
+                    let key = DelayedKey { due, sequence: self.sequence };
+                    let message = values::Delayed {
+                        sender: sender.clone(),
+                        target: message.target,
+                        token,
+                        argument: message.argument,
+                    };
+                    self.pending.put(keys::delayed(group, key), message.encode());
+                    self.delays.add(key, message);
+                }
+                Delayed::Cancel { token } => {
+                    if let Some((key, _)) = self.delays.cancel(&sender.id, &token) {
+                        self.pending.delete_once(keys::delayed(group, key));
+                    }
+                }
+            }
+        }
+        for record in egress {
+            let key = self.outbox.add(&record.egress, group, self.epoch, self.config.shard);
+            self.pending.put(key, record.argument.encoded().to_vec());
+            let record = EgressRecord { egress: record.egress, value: record.argument };
+            self.releases.egress.push(record);
+        }
+        self.mutate(index, mutations);
+    }
+
+    fn mutate(&mut self, index: u32, mutations: Vec<Mutation>) {
+        if mutations.is_empty() {
+            return;
+        }
+        let now = self.now;
+        let instance = self.instances.get_mut(index);
+        let specs = &self.functions[instance.function as usize].states;
+        for Mutation { state, change } in mutations {
+            let position = specs.iter().position(|spec| spec.name == state);
+            let position = position.expect("a reply that names other states is refused");
+            let cell = &mut instance.cells[position];
+            cell.value = match change {
+                StateChange::Delete => None,
+                StateChange::Modify(value) => Some(stored(value, &specs[position])),
+            };
+            cell.last_access = match specs[position].expiration {
+                Expiration::Never => Millis(0),
+                Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => now,
+            };
+            cell.status = CellStatus::Dirty;
+        }
+        self.instances.measure(index);
+        self.mark_dirty(index);
+    }
+}
+
+/// Why an address can't be part of a key, if it can't.
+pub(super) fn too_long(address: &Address) -> Option<String> {
+    let bytes = address.function.as_str().len() + address.id.len();
+    (bytes > ADDRESS_BYTES_MAX).then(|| {
+        let start: String = address.id.chars().take(40).collect();
+        format!(
+            "an address `{}/{start}…` of {bytes} bytes is too long; hint: at most {ADDRESS_BYTES_MAX}",
+            address.function
+        )
+    })
+}
+
+fn typename(value: &TypedValue) -> &str {
+    match value.typename() {
+        "" => UNSET_TYPENAME,
+        typename => typename,
+    }
+}
+
+/// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
+fn stored(value: TypedValue, spec: &StateSpec) -> TypedValue {
+    if value.has_value() && value.typename() == &*spec.typename {
+        value.detached()
+    } else {
+        TypedValue::new(&spec.typename, value.value())
+    }
+}
