@@ -1,1 +1,24 @@
-//! The engine: shard threads, epoch coordinator, commit pipeline, supervision.
+//! The engine: shard threads, the commit thread, sinks, recovery, and the handle through which the world reaches them.
+//!
+//! Everything here carries out what the pure core decides ([`statera_core`]); nothing here decides about semantics. A
+//! [`Worker`] is a running engine, [`Engine`] the handle to it, [`Options`] what it is started with.
+//!
+//! Threads: one for each shard (a single-threaded tokio runtime that also carries its HTTP clients), one that cuts epochs
+//! and writes the log, and the store's own. Sinks and ingresses run on the runtime of the caller.
+#![warn(missing_docs)]
+
+mod commit;
+mod data_directory;
+mod engine;
+mod error;
+mod host;
+mod inbox;
+mod pulse;
+mod recovery;
+mod shell;
+mod sinks;
+mod worker;
+
+pub use engine::{Engine, Letter, State};
+pub use error::{EngineError, QueryError};
+pub use worker::{Options, Worker};

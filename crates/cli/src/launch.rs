@@ -1,0 +1,81 @@
+//! An application, launched: the engine with all its ingresses and egresses.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use statera_config::Application;
+use statera_connectors::Bound;
+use statera_model::Name;
+use statera_ports::Engine as _;
+use statera_runtime::{Engine, EngineError, Options, Worker};
+use tokio::task::JoinSet;
+
+/// How long a stop waits for ingresses to answer what they have accepted.
+const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
+
+/// A running application.
+pub(crate) struct Launched {
+    worker: Worker,
+    parts: JoinSet<()>,
+    addresses: Vec<(String, SocketAddr)>,
+}
+
+/// Starts everything. Must be called within a tokio runtime.
+pub(crate) fn launch(
+    application: Application,
+    data: PathBuf,
+    _admin: Option<SocketAddr>,
+) -> anyhow::Result<Launched> {
+    let mut egresses = Vec::new();
+    let mut bound = Vec::new();
+    for spec in &application.egresses {
+        let open = statera_connectors::egress(spec)?;
+        egresses.push(open.egress);
+        bound.extend(open.server);
+    }
+    let ingresses = application.ingresses.clone();
+    let worker = Worker::start(Options { application, data, egresses })?;
+    let engine = worker.engine();
+    for spec in &ingresses {
+        bound.push(statera_connectors::ingress(spec, Arc::new(engine.clone()))?);
+    }
+    let mut addresses = Vec::new();
+    let mut parts = JoinSet::new();
+    for part in bound {
+        addresses.extend(part.local_addr().map(|address| (part.id().to_string(), address)));
+        parts.spawn(run_part(part, engine.clone()));
+    }
+    Ok(Launched { worker, parts, addresses })
+}
+
+/// Runs an ingress or an egress's server. If it fails the others go on, and it is said once.
+async fn run_part(part: Bound, engine: Engine) {
+    let id: Name = part.id().clone();
+    if let Err(error) = part.run(engine.stopping()).await {
+        tracing::error!(%id, error = &error as &dyn std::error::Error, "an ingress has stopped");
+    }
+}
+
+impl Launched {
+    /// Where its parts listen.
+    pub(crate) fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Waits until the engine can't go on.
+    pub(crate) async fn failed(&self) -> Arc<EngineError> {
+        self.worker.failed().await
+    }
+
+    /// Stops in order: ingresses first, then the engine.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.worker.begin_stop();
+        let ended = async { while self.parts.join_next().await.is_some() {} };
+        if tokio::time::timeout(INGRESSES_STOP_MAX, ended).await.is_err() {
+            tracing::warn!("some ingresses did not stop in time");
+        }
+        Ok(self.worker.stop().await?)
+    }
+}

@@ -1,0 +1,134 @@
+//! `statera run` and `statera validate`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::configuration::Configuration;
+use crate::launch::{Launched, launch};
+
+/// Exit code for a configuration that is wrong, as usual for wrong usage.
+const WRONG_CONFIGURATION: u8 = 2;
+
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Where the engine keeps what it knows
+    #[arg(long, value_name = "DIR", default_value = "statera-data", env = "STATERA_DATA")]
+    data: PathBuf,
+    /// Where the admin API listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181", env = "STATERA_ADMIN")]
+    admin: SocketAddr,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "STATERA_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What is logged, such as `info` or `warn,statera_runtime=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "STATERA_LOG")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+impl Run {
+    pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
+        let loaded = match self.configuration.load() {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return Ok(ExitCode::from(WRONG_CONFIGURATION));
+            }
+        };
+        init_log(&self.log, self.log_format)?;
+        for warning in &loaded.warnings {
+            eprintln!("{warning}\n");
+        }
+        io_runtime()?.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+            let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+            let launched = launch(loaded.application, self.data, Some(self.admin))?;
+            announce(&launched);
+            let failure = tokio::select! {
+                failure = launched.failed() => Some(failure),
+                _ = interrupt.recv() => None,
+                _ = terminate.recv() => None,
+            };
+            if failure.is_none() {
+                tracing::info!("stopping; once more to stop at once");
+            }
+            tokio::select! {
+                stopped = launched.stop() => stopped?,
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            match failure {
+                None => Ok(ExitCode::SUCCESS),
+                Some(failure) => Err(anyhow::Error::new(failure).context("the engine stopped")),
+            }
+        })
+    }
+}
+
+/// The runtime of everything but the shards: ingresses, sinks, the admin API.
+pub(crate) fn io_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("cannot start the IO runtime")
+}
+
+fn announce(launched: &Launched) {
+    for (id, address) in launched.addresses() {
+        tracing::info!(%id, "listening on http://{address}");
+    }
+    tracing::info!("ready");
+}
+
+fn init_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("`{filter}` is not a log filter; hint: `info`, or `warn,statera_runtime=debug`")
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+#[derive(Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    configuration: Configuration,
+}
+
+impl Validate {
+    pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
+        match self.configuration.load() {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    eprintln!("{warning}\n");
+                }
+                let application = loaded.application;
+                println!(
+                    "ok: {} endpoints, {} ingresses, {} egresses",
+                    application.endpoints.len(),
+                    application.ingresses.len(),
+                    application.egresses.len()
+                );
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(problems) => {
+                eprintln!("{problems}");
+                Ok(ExitCode::from(WRONG_CONFIGURATION))
+            }
+        }
+    }
+}

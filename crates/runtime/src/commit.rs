@@ -1,0 +1,91 @@
+//! The commit thread: cuts epochs, makes them durable, and only then lets anything out.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, RwLock, PoisonError};
+use std::time::Instant;
+
+use statera_core::{Cut, Part};
+use statera_log::{CommitLog, FileLog};
+use statera_model::{EgressId, Epoch, TypedValue};
+use statera_ports::{SinkBatch, SinkPosition};
+use statera_store::Store;
+
+use crate::error::EngineError;
+use crate::inbox::{Event, Inbox};
+use crate::pulse::{Order, Pulse};
+use crate::sinks::SinkQueue;
+
+pub(crate) struct Committer {
+    pub(crate) log: FileLog,
+    pub(crate) store: Arc<Store>,
+    pub(crate) last: Epoch,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) inboxes: Arc<[Inbox]>,
+    pub(crate) parts: Receiver<(u16, Part)>,
+    pub(crate) sinks: Arc<RwLock<BTreeMap<EgressId, Arc<SinkQueue>>>>,
+}
+
+impl Committer {
+    /// Commits epoch after epoch until it is told to stop, or something fails.
+    pub(crate) fn run(mut self) -> Result<(), EngineError> {
+        let mut last_cut = Instant::now();
+        loop {
+            match self.pulse.next(last_cut) {
+                Order::Stop => return Ok(()),
+                Order::Truncate(epoch) => self.log.truncate(epoch)?,
+                Order::Cut { confirmed, waiting } => {
+                    last_cut = Instant::now();
+                    let Some(parts) = self.cut(confirmed) else { return Ok(()) };
+                    self.commit(parts)?;
+                    for waiting in waiting {
+                        // Whoever asked may have gone.
+                        let _ = waiting.send(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Cuts through all shards; `None` if they have stopped. The parts come in the order of the shards.
+    fn cut(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) -> Option<Vec<Part>> {
+        let cut = Arc::new(Cut { epoch: self.last.next(), confirmed });
+        for inbox in &*self.inboxes {
+            inbox.push(Event::Cut(cut.clone()));
+        }
+        let mut parts = Vec::new();
+        for _ in 0..self.inboxes.len() {
+            parts.push(self.parts.recv().ok()?);
+        }
+        parts.sort_by_key(|(shard, _)| *shard);
+        Some(parts.into_iter().map(|(_, part)| part).collect())
+    }
+
+    fn commit(&mut self, parts: Vec<Part>) -> Result<(), EngineError> {
+        let epoch = self.last.next();
+        let deltas: Vec<&[u8]> = parts.iter().map(|part| &part.delta[..]).collect();
+        self.log.append(epoch, &deltas)?;
+        self.last = epoch;
+        for inbox in &*self.inboxes {
+            inbox.push(Event::Durable(epoch));
+        }
+        let delta = deltas.concat();
+        self.release_egress(epoch, parts);
+        self.store.absorb(epoch, delta.into())?;
+        Ok(())
+    }
+
+    fn release_egress(&self, epoch: Epoch, parts: Vec<Part>) {
+        let mut batches: BTreeMap<EgressId, Vec<TypedValue>> = BTreeMap::new();
+        for record in parts.into_iter().flat_map(|part| part.releases.egress) {
+            batches.entry(record.egress).or_default().push(record.value);
+        }
+        if batches.is_empty() {
+            return;
+        }
+        let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner);
+        for (egress, records) in batches {
+            sinks[&egress].push(SinkBatch { epoch, records });
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The shell of a shard: the thread that receives, lets the core decide, and carries out what it decided.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use statera_core::{
+    Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants,
+};
+use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome};
+use statera_ports::{Answer, Refusal};
+use statera_protocol::{Decoder, Request};
+use statera_store::{Reader, StoreError};
+use tokio::sync::oneshot;
+
+use crate::engine::Shared;
+use crate::error::EngineError;
+use crate::host::Hosts;
+use crate::inbox::{Event, Waiter};
+
+/// The longest sleep. The wall clock may be set while we sleep, and delayed messages follow the wall clock.
+const SLEEP_MAX: Duration = Duration::from_secs(10);
+
+/// What a shard thread owns.
+pub(crate) struct Shell {
+    pub(crate) index: u16,
+    pub(crate) shard: Shard,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reader: Reader,
+    pub(crate) hosts: Hosts,
+    pub(crate) parts: Sender<(u16, Part)>,
+    state: State,
+}
+
+/// What belongs to carrying out, not to deciding.
+struct State {
+    now: Millis,
+    effects: Vec<Effect>,
+    waiters: HashMap<Ticket, Waiter, RandomState>,
+    taken: Vec<oneshot::Sender<()>>,
+    /// What may be told to those who wait once the epoch is durable.
+    held: VecDeque<Held>,
+    /// What waits to be handed to each peer.
+    outgoing: Vec<Vec<PeerItem>>,
+    ended: Rc<Ended>,
+    /// What the commit thread was told since the last cut.
+    raised: Wants,
+    stopped: bool,
+}
+
+struct Held {
+    epoch: Epoch,
+    accepted: Vec<Ticket>,
+    answers: Vec<(Ticket, Answer)>,
+}
+
+/// Invocations that ended, to be applied in the next round.
+#[derive(Default)]
+struct Ended {
+    inputs: RefCell<Vec<Input>>,
+    decoder: RefCell<Decoder>,
+}
+
+impl Shell {
+    pub(crate) fn new(
+        index: u16,
+        shard: Shard,
+        shared: Arc<Shared>,
+        reader: Reader,
+        hosts: Hosts,
+        parts: Sender<(u16, Part)>,
+    ) -> Shell {
+        let peers = shared.inboxes.len();
+        let state = State {
+            now: wall_clock(),
+            effects: Vec::new(),
+            waiters: HashMap::default(),
+            taken: Vec::new(),
+            held: VecDeque::new(),
+            outgoing: (0..peers).map(|_| Vec::new()).collect(),
+            ended: Rc::default(),
+            raised: Wants::Nothing,
+            stopped: false,
+        };
+        Shell { index, shard, shared, reader, hosts, parts, state }
+    }
+
+    /// Runs until it is told to stop. `epoch` is the last durable one.
+    pub(crate) async fn run(mut self, epoch: Epoch) -> Result<(), EngineError> {
+        let mut events = Vec::new();
+        self.shard.start(epoch, self.state.now, &mut self.state.effects);
+        self.carry_out()?;
+        loop {
+            self.finish_round();
+            if self.state.stopped {
+                return Ok(());
+            }
+            self.next_round(&mut events).await;
+            self.state.now = wall_clock();
+            for event in events.drain(..) {
+                self.handle(event)?;
+            }
+            let ended = std::mem::take(&mut *self.state.ended.inputs.borrow_mut());
+            for input in ended {
+                self.apply(input)?;
+            }
+            if self.shard.next_deadline().is_some_and(|deadline| deadline <= self.state.now) {
+                self.apply(Input::Tick)?;
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    async fn next_round(&mut self, events: &mut Vec<Event>) {
+        let shared = self.shared.clone();
+        let inbox = &shared.inboxes[usize::from(self.index)];
+        inbox.take(events);
+        let deadline = self.shard.next_deadline();
+        let due = deadline.is_some_and(|deadline| deadline <= wall_clock());
+        if due || !events.is_empty() || !self.state.ended.inputs.borrow().is_empty() {
+            // The connections on this thread have their turn too.
+            return tokio::task::yield_now().await;
+        }
+        match deadline {
+            None => inbox.woken().await,
+            Some(deadline) => {
+                let sleep = Duration::from_millis(deadline.since(wall_clock())).min(SLEEP_MAX);
+                let _ = tokio::time::timeout(sleep, inbox.woken()).await;
+            }
+        }
+        inbox.take(events);
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), EngineError> {
+        match event {
+            Event::Request { ticket, request, kind, waiter } => {
+                self.state.waiters.insert(ticket, waiter);
+                self.apply(Input::Request { ticket, request, kind })
+            }
+            Event::Forget(ticket) => {
+                self.state.waiters.remove(&ticket);
+                self.apply(Input::Forget(ticket))
+            }
+            Event::Deliver { batch, taken } => {
+                self.state.taken.push(taken);
+                self.apply(Input::Deliver(batch))
+            }
+            Event::Operate { ticket, input, waiter } => {
+                self.state.waiters.insert(ticket, waiter);
+                self.apply(input)
+            }
+            Event::Peer { from, items } => {
+                items.into_iter().try_for_each(|item| self.apply(Input::Peer { from, item }))
+            }
+            Event::Cut(cut) => self.apply(Input::Cut(cut)),
+            Event::Flushed(epoch) => self.apply(Input::Flushed(epoch)),
+            Event::Durable(epoch) => {
+                self.release(epoch);
+                Ok(())
+            }
+            Event::Stop => {
+                self.state.stopped = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn apply(&mut self, input: Input) -> Result<(), EngineError> {
+        self.shard.apply(input, self.state.now, &mut self.state.effects);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> Result<(), EngineError> {
+        while !self.state.effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.state.effects);
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Invoke(id) => self.invoke(id),
+                    Effect::Load(id) => self.load(id)?,
+                    Effect::Send { shard, message } => {
+                        self.state.outgoing[usize::from(shard)].push(PeerItem::Message(message));
+                    }
+                    Effect::Marker(cut) => {
+                        for (peer, outgoing) in self.state.outgoing.iter_mut().enumerate() {
+                            if peer != usize::from(self.index) {
+                                outgoing.push(PeerItem::Marker(cut.clone()));
+                            }
+                        }
+                        self.state.raised = Wants::Nothing;
+                    }
+                    Effect::Part(part) => self.hand_in(part),
+                    Effect::Refuse { ticket, refusal } => self.refuse(ticket, refusal),
+                    Effect::Unknown(ticket) => self.tell_operator(ticket, false),
+                }
+            }
+            if self.state.effects.is_empty() {
+                self.state.effects = effects; // Keep its room.
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, id: InvocationId) -> Result<(), StoreError> {
+        let keys = self.shard.missing_states(id);
+        let values = keys.iter().map(|key| self.reader.get(key)).collect::<Result<_, _>>()?;
+        let input = Input::Loaded { invocation: id, values };
+        self.shard.apply(input, self.state.now, &mut self.state.effects);
+        Ok(())
+    }
+
+    fn invoke(&mut self, id: InvocationId) {
+        let Some(invocation) = self.shard.invocation(id) else { return };
+        let request = Request {
+            target: invocation.target(),
+            states: invocation.states(),
+            invocations: invocation.messages(),
+        };
+        let mut body = Vec::with_capacity(request.encoded_len());
+        request.encode(&mut body);
+        let function = invocation.target().function.clone();
+        let remaining = Duration::from_millis(invocation.remaining_ms);
+        let client = self.hosts.client(&function);
+        let (ended, shared, index) = (self.state.ended.clone(), self.shared.clone(), self.index);
+        tokio::task::spawn_local(async move {
+            let request = Bytes::from(body);
+            let reply = client.call(&function, request.clone(), remaining).await;
+            let input = match reply.and_then(|reply| ended.decode(reply)) {
+                Ok(outcome) => Input::Completed { invocation: id, outcome },
+                Err(failure) => Input::Failed { invocation: id, failure, request },
+            };
+            let mut inputs = ended.inputs.borrow_mut();
+            inputs.push(input);
+            if inputs.len() == 1 {
+                shared.inboxes[usize::from(index)].wake();
+            }
+        });
+    }
+
+    /// Hands the shard's part of an epoch to the commit thread, and holds back who waits for it.
+    fn hand_in(&mut self, mut part: Part) {
+        let accepted = std::mem::take(&mut part.releases.accepted);
+        let answers = std::mem::take(&mut part.releases.answers);
+        self.state.held.push_back(Held { epoch: part.epoch, accepted, answers });
+        self.state.raised = Wants::Nothing;
+        // The commit thread may have failed; then the engine is being stopped.
+        let _ = self.parts.send((self.index, part));
+    }
+
+    /// An epoch is durable: those who waited for it are told.
+    fn release(&mut self, epoch: Epoch) {
+        while let Some(held) = self.state.held.pop_front_if(|held| held.epoch <= epoch) {
+            for ticket in held.accepted {
+                match self.state.waiters.remove(&ticket) {
+                    Some(Waiter::Send(waiter)) => drop(waiter.send(Ok(()))),
+                    Some(Waiter::Operator(waiter)) => drop(waiter.send(true)),
+                    Some(Waiter::Call(_)) | None => {}
+                }
+            }
+            for (ticket, answer) in held.answers {
+                if let Some(Waiter::Call(waiter)) = self.state.waiters.remove(&ticket) {
+                    let _ = waiter.send(Ok(answer));
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+        match self.state.waiters.remove(&ticket) {
+            Some(Waiter::Send(waiter)) => drop(waiter.send(Err(refusal))),
+            Some(Waiter::Call(waiter)) => drop(waiter.send(Err(refusal))),
+            Some(Waiter::Operator(_)) | None => {}
+        }
+    }
+
+    fn tell_operator(&mut self, ticket: Ticket, found: bool) {
+        if let Some(Waiter::Operator(waiter)) = self.state.waiters.remove(&ticket) {
+            let _ = waiter.send(found);
+        }
+    }
+
+    /// Hands over what gathered for others in this round.
+    fn finish_round(&mut self) {
+        for (peer, outgoing) in self.state.outgoing.iter_mut().enumerate() {
+            if !outgoing.is_empty() {
+                let items = std::mem::take(outgoing);
+                self.shared.inboxes[peer].push(Event::Peer { from: self.index, items });
+            }
+        }
+        for taken in self.state.taken.drain(..) {
+            let _ = taken.send(());
+        }
+        self.shared.publish(self.index, self.shard.figures());
+        let wants = self.shard.wants();
+        if wants > self.state.raised {
+            self.state.raised = wants;
+            self.shared.pulse.raise(wants);
+        }
+    }
+}
+
+impl Ended {
+    fn decode(&self, reply: Bytes) -> Result<Outcome, Failure> {
+        self.decoder.borrow_mut().reply(reply).map_err(|error| {
+            Failure::new(FailureKind::Rejected, format!("the reply can't be read: {error}"))
+        })
+    }
+}
+
+pub(crate) fn wall_clock() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,298 @@
+//! A running engine: started from a data directory, watched, and stopped in order.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use statera_config::{Application, Durability, EngineSettings};
+use statera_core::{Config, Limits, Shard};
+use statera_log::FileLog;
+use statera_model::EgressId;
+use statera_ports::{Accepts, Egress};
+use statera_store::{Progress, Store};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::commit::Committer;
+use crate::data_directory::DataDirectory;
+use crate::engine::{Engine, Shared};
+use crate::error::EngineError;
+use crate::host::{Hosts, directory, milliseconds};
+use crate::inbox::{Event, Inbox};
+use crate::pulse::Pulse;
+use crate::recovery::{replay, restore};
+use crate::shell::Shell;
+use crate::sinks::{SinkQueue, drive};
+
+/// How long a stop waits for sinks to take what is durable.
+const SINKS_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What an engine is started with.
+pub struct Options {
+    /// What it runs.
+    pub application: Application,
+    /// Where it keeps what it knows.
+    pub data: PathBuf,
+    /// Where records leave. One for each egress of the application.
+    pub egresses: Vec<Egress>,
+}
+
+/// A running engine.
+pub struct Worker {
+    engine: Engine,
+    threads: Vec<JoinHandle<()>>,
+    sinks: Vec<tokio::task::JoinHandle<()>>,
+    failure: watch::Receiver<Option<Arc<EngineError>>>,
+    _data: DataDirectory,
+}
+
+impl Worker {
+    /// Recovers what the data directory holds and starts all threads. Sinks are driven on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the data directory can't be used, or an endpoint can't be called.
+    pub fn start(options: Options) -> Result<Worker, EngineError> {
+        let Options { application, data, egresses } = options;
+        let application = Arc::new(application);
+        let settings = &application.engine;
+        let data = DataDirectory::open(&data, settings.key_groups)?;
+        let inboxes: Arc<[Inbox]> = (0..shard_count(settings)).map(|_| Inbox::default()).collect();
+        let pulse =
+            Arc::new(Pulse::new(settings.epochs.min_interval, settings.epochs.max_interval));
+        let (fail, failure) = watch::channel(None);
+        let fail = Fail(Arc::new(fail));
+
+        let store_settings = statera_store::Settings {
+            unflushed_bytes: settings.memory.unflushed_bytes,
+            ..statera_store::Settings::default()
+        };
+        let report = report_progress(inboxes.clone(), pulse.clone(), fail.clone());
+        let store = Arc::new(Store::open(data.store(), store_settings, report)?);
+        let mut log = FileLog::open(&data.log(), log_settings(settings))?;
+        let last = replay(&mut log, &store)?;
+
+        let accepts = egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
+        let mut shards = make_shards(&application, inboxes.len(), accepts);
+        let mut recovered = restore(&store.reader(), &mut shards, data.key_groups)?;
+        let queues: BTreeMap<EgressId, Arc<SinkQueue>> = egresses
+            .iter()
+            .map(|egress| (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id)))))
+            .collect();
+        for (egress, records) in recovered.orphans() {
+            tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
+        }
+        let shared = Arc::new(Shared {
+            inboxes: inboxes.clone(),
+            pulse: pulse.clone(),
+            store: store.clone(),
+            sinks: Arc::new(RwLock::new(queues.clone())),
+            sources: recovered.sources,
+            figures: shards.iter().map(|shard| Mutex::new(shard.figures())).collect(),
+            key_groups: data.key_groups,
+            tickets: AtomicU64::new(1),
+            stopping: watch::Sender::new(false),
+            application: application.clone(),
+        });
+
+        let (parts_sender, parts) = mpsc::channel();
+        let mut threads = Vec::new();
+        // Clients are made here once too, so that a certificate that can't be read is an error of the start.
+        Hosts::new(application.clone())?;
+        for (index, shard) in shards.into_iter().enumerate() {
+            let (shared, parts, application) = (shared.clone(), parts_sender.clone(), application.clone());
+            let run = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|source| EngineError::Thread {
+                    name: format!("shard-{index}"),
+                    source,
+                })?;
+                let reader = shared.store.reader();
+                let hosts = Hosts::new(application)?;
+                let shell = Shell::new(index as u16, shard, shared, reader, hosts, parts);
+                LocalSet::new().block_on(&runtime, shell.run(last))
+            };
+            threads.push(spawn(format!("shard-{index}"), fail.clone(), run)?);
+        }
+        drop(parts_sender);
+        let sinks_queues = shared.sinks.clone();
+        let committer =
+            Committer { log, store, last, pulse: pulse.clone(), inboxes, parts, sinks: sinks_queues };
+        threads.push(spawn("commit".to_owned(), fail, move || committer.run())?);
+
+        let mut sinks = Vec::new();
+        for Egress { id, sink, .. } in egresses {
+            let (last, queue) = (recovered.sinks.get(&id).cloned(), queues[&id].clone());
+            sinks.push(tokio::spawn(drive(id, sink, last, queue, pulse.clone())));
+        }
+        Ok(Worker { engine: Engine { shared }, threads, sinks, failure, _data: data })
+    }
+
+    /// The handle to this engine.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
+    /// Waits until the engine has failed and can't go on. What was acknowledged is safe on disk.
+    pub async fn failed(&self) -> Arc<EngineError> {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await {
+            Ok(error) => error.clone().expect("waited for it"),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Tells ingresses to take nothing more. Those who wait for an answer still get it.
+    pub fn begin_stop(&self) {
+        self.engine.shared.stopping.send_replace(true);
+    }
+
+    /// Stops in order: a last epoch, its egress records, their confirmations, and the store.
+    ///
+    /// # Errors
+    /// If the store could not be closed. Nothing is lost then.
+    pub async fn stop(self) -> Result<(), EngineError> {
+        self.begin_stop();
+        let shared = &self.engine.shared;
+        let failed = self.failure.borrow().is_some();
+        if !failed {
+            // An error means that the commit thread failed meanwhile; the log has what was acknowledged.
+            let _ = shared.pulse.flush().await;
+            let _ = tokio::time::timeout(SINKS_DRAIN_MAX, self.sinks_drained()).await;
+            let _ = shared.pulse.flush().await;
+        }
+        for sink in &self.sinks {
+            sink.abort();
+        }
+        for inbox in &*shared.inboxes {
+            inbox.push(Event::Stop);
+        }
+        shared.pulse.stop();
+        let store = shared.store.clone();
+        let threads = self.threads;
+        let close = move || {
+            for thread in threads {
+                // What it had to say, it has said through its failure.
+                let _ = thread.join();
+            }
+            store.sync_now()
+        };
+        let closed = tokio::task::spawn_blocking(close).await;
+        match (failed, closed) {
+            (false, Ok(Err(error))) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn sinks_drained(&self) {
+        let drained = || {
+            let sinks = self.engine.shared.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            sinks.values().all(|queue| queue.is_drained())
+        };
+        while !drained() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Where threads report that the engine can't go on. The first report counts.
+#[derive(Clone)]
+struct Fail(Arc<watch::Sender<Option<Arc<EngineError>>>>);
+
+impl Fail {
+    fn report(&self, error: EngineError) {
+        self.0.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(Arc::new(error));
+            }
+            first
+        });
+    }
+}
+
+fn spawn(
+    name: String,
+    fail: Fail,
+    run: impl FnOnce() -> Result<(), EngineError> + Send + 'static,
+) -> Result<JoinHandle<()>, EngineError> {
+    let thread = name.clone();
+    let body = move || match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => fail.report(error),
+        Err(panic) => {
+            let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+            let message = message.unwrap_or_else(|| "no message".to_owned());
+            fail.report(EngineError::Panic { name: thread, message });
+        }
+    };
+    let builder = std::thread::Builder::new().name(name.clone());
+    builder.spawn(body).map_err(|source| EngineError::Thread { name, source })
+}
+
+fn report_progress(
+    inboxes: Arc<[Inbox]>,
+    pulse: Arc<Pulse>,
+    fail: Fail,
+) -> impl FnMut(Progress) + Send + 'static {
+    move |progress| match progress {
+        Progress::Flushed(epoch) => {
+            for inbox in &*inboxes {
+                inbox.push(Event::Flushed(epoch));
+            }
+        }
+        Progress::Durable(epoch) => pulse.truncate(epoch),
+        Progress::Failed(error) => fail.report(error.into()),
+    }
+}
+
+fn shard_count(settings: &EngineSettings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = settings.shards.map_or_else(cores, usize::from);
+    wanted.clamp(1, settings.key_groups.into())
+}
+
+fn log_settings(settings: &EngineSettings) -> statera_log::Settings {
+    let durability = match settings.durability {
+        Durability::Fsync => statera_log::Durability::Fsync,
+        Durability::None => statera_log::Durability::None,
+    };
+    statera_log::Settings { durability, ..statera_log::Settings::default() }
+}
+
+fn make_shards(
+    application: &Arc<Application>,
+    count: usize,
+    egresses: BTreeMap<EgressId, Accepts>,
+) -> Vec<Shard> {
+    let EngineSettings { memory, limits, .. } = &application.engine;
+    let limits = Limits {
+        state_bytes: memory.state_bytes / count,
+        mailbox_bytes: memory.mailbox_bytes / count,
+        mailbox_messages: limits.mailbox_messages,
+        invocations_in_flight: limits.invocations_in_flight,
+        batch_bytes: limits.batch_bytes,
+        idempotency_keys: limits.idempotency_keys / count,
+        idempotency_retention_ms: milliseconds(application.engine.idempotency_retention),
+    };
+    let random = RandomState::new();
+    let make = |shard| {
+        Shard::new(Config {
+            shard: shard as u16,
+            shards: count as u16,
+            key_groups: application.engine.key_groups,
+            hash_seed: random.hash_one(("hash", shard)),
+            nonce: random.hash_one("nonce"),
+            limits,
+            directory: directory(application.clone()),
+            egresses: egresses.clone(),
+        })
+    };
+    (0..count).map(make).collect()
+}
