@@ -184,6 +184,8 @@ mod tests {
     use super::*;
 
     type Owned = (Vec<u8>, Option<Vec<u8>>);
+    /// Group and kind, the rest of the key, the value.
+    type Parts = ([u8; 3], Vec<u8>, Option<Vec<u8>>);
 
     fn write(changes: &[Owned]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -250,10 +252,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read_also_when_deltas_are_joined(
-            a: Vec<([u8; 3], Vec<u8>, Option<Vec<u8>>)>,
-            b: Vec<([u8; 3], Vec<u8>, Option<Vec<u8>>)>,
+            a: Vec<Parts>,
+            b: Vec<Parts>,
         ) {
-            let own = |changes: Vec<([u8; 3], Vec<u8>, Option<Vec<u8>>)>| -> Vec<Owned> {
+            let own = |changes: Vec<Parts>| -> Vec<Owned> {
                 changes.into_iter().map(|(k, rest, v)| ([&k[..], &rest].concat(), v)).collect()
             };
             let (a, b) = (own(a), own(b));

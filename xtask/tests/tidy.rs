@@ -1,0 +1,151 @@
+//! What must be true of the repository itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below `folder` with this extension, without what is built or installed.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" && name != "node_modules" {
+                found.extend(files(&path, extension));
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The crates of ours that a manifest names as dependencies of the program, not of its tests.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let table = manifest.split("\n[").find(|table| table.starts_with("dependencies]"));
+    let lines = table.unwrap_or_default().lines();
+    lines.filter_map(|line| line.strip_prefix("statera-")?.split('.').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn crates_use_only_what_the_architecture_allows() {
+    let architecture = read(root().join("ARCHITECTURE.md"));
+    let mut allowed: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+    let map = architecture.split("| crate | what | may use | never |").nth(1).expect("the code map");
+    for row in map.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let uses = match cells[3] {
+            "all" => None,
+            list => Some(list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect()),
+        };
+        allowed.insert(cells[1].trim_matches('`').to_owned(), uses);
+    }
+    let mut present = BTreeSet::new();
+    for entry in fs::read_dir(root().join("crates")).expect("the crates") {
+        let folder = entry.expect("a crate").path();
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let used = dependencies(&read(folder.join("Cargo.toml")));
+        match allowed.get(&name) {
+            None => panic!("crate `{name}` is missing in the code map of ARCHITECTURE.md"),
+            Some(None) => {}
+            Some(Some(allowed)) => {
+                let excess: Vec<_> = used.difference(allowed).collect();
+                assert!(excess.is_empty(), "`{name}` uses {excess:?}, which the code map doesn't allow");
+            }
+        }
+        present.insert(name);
+    }
+    let gone: Vec<_> = allowed.keys().filter(|name| !present.contains(*name)).collect();
+    assert!(gone.is_empty(), "the code map names {gone:?}, which are not there");
+}
+
+#[test]
+fn pure_crates_name_nothing_impure() {
+    const IMPURE: &[&str] = &[
+        "std::fs", "std::io", "std::net", "std::thread", "std::process", "std::env", "SystemTime",
+        "Instant", "async fn", "async move", ".await", "tokio", "rand::", "RandomState", "thread_local",
+        "static mut", "std::collections::HashMap", "std::collections::HashSet",
+    ];
+    for name in ["model", "protocol", "core", "ports"] {
+        for file in files(&root().join("crates").join(name).join("src"), "rs") {
+            let text = read(&file);
+            for (number, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if let Some(word) = IMPURE.iter().find(|word| code.contains(*word)) {
+                    panic!("{}:{}: `{word}` has no place in a pure crate", file.display(), number + 1);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_crates_depend_on_nothing_impure() {
+    const PURE: &[&str] = &["bytes", "foldhash", "hashbrown", "slab", "thiserror"];
+    for name in ["model", "protocol", "core", "ports"] {
+        let manifest = read(root().join("crates").join(name).join("Cargo.toml"));
+        let table = manifest.split("\n[").find(|table| table.starts_with("dependencies]")).expect("a table");
+        for line in table.lines().skip(1).filter(|line| line.contains(".workspace")) {
+            let dependency = line.split('.').next().expect("a name");
+            let known = dependency.starts_with("statera-") || PURE.contains(&dependency);
+            assert!(known, "`{name}` depends on `{dependency}`, which is not known to be pure");
+        }
+    }
+}
+
+#[test]
+fn every_crate_follows_the_lints_of_the_workspace() {
+    for manifest in files(&root(), "toml").into_iter().filter(|path| path.ends_with("Cargo.toml")) {
+        let text = read(&manifest);
+        if text.contains("[package]") {
+            assert!(text.contains("[lints]\nworkspace = true"), "{}", manifest.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_to_be_done_in_the_code() {
+    for file in files(&root(), "rs") {
+        if file.ends_with("tidy.rs") {
+            continue;
+        }
+        let text = read(&file);
+        for word in ["TODO", "FIXME", "XXX", "HACK"] {
+            let found = text.lines().position(|line| line.contains(word));
+            assert_eq!(found.map(|line| line + 1), None, "{word} in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_page_has_one_title_and_no_dead_links() {
+    for file in files(&root(), "md") {
+        let text = read(&file);
+        let mut code = false;
+        let mut titles = 0;
+        for line in text.lines() {
+            code ^= line.trim_start().starts_with("```");
+            titles += usize::from(!code && line.starts_with("# "));
+        }
+        assert_eq!(titles, 1, "titles in {}", file.display());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            let target = file.parent().expect("a folder").join(path);
+            assert!(target.exists(), "{} links to {link}, which is not there", file.display());
+        }
+    }
+}
