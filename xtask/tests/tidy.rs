@@ -74,7 +74,7 @@ fn crates_use_only_what_the_architecture_allows() {
 fn pure_crates_name_nothing_impure() {
     const IMPURE: &[&str] = &[
         "std::fs", "std::io", "std::net", "std::thread", "std::process", "std::env", "SystemTime",
-        "Instant", "async fn", "async move", ".await", "tokio", "rand::", "RandomState", "thread_local",
+        "Instant", "async fn", "async move", ".await;", ".await?", ".await)", "tokio", "rand::", "RandomState", "thread_local",
         "static mut", "std::collections::HashMap", "std::collections::HashSet",
     ];
     for name in ["model", "protocol", "core", "ports"] {

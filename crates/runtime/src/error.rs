@@ -64,6 +64,15 @@ pub enum EngineError {
         /// That of the store.
         store: u64,
     },
+    /// The store knows of epochs, the log of none.
+    #[error(
+        "the store is at epoch {store}, but the log is empty; hint: the `log` directory was removed; \
+         put it back, restore from a snapshot, or start with an empty directory"
+    )]
+    LogMissing {
+        /// The epoch of the store.
+        store: u64,
+    },
     /// The commit log failed.
     #[error("the commit log failed")]
     Log(#[from] LogError),

@@ -25,7 +25,10 @@ pub(crate) struct Recovered {
 /// Replays into the store what the log has and the store has not. Returns the last durable epoch.
 pub(crate) fn replay(log: &mut FileLog, store: &Store) -> Result<Epoch, EngineError> {
     let reflected = store.reflected();
-    let last = log.last_epoch().unwrap_or(reflected);
+    let last = match log.last_epoch() {
+        None if reflected > Epoch::ZERO => return Err(EngineError::LogMissing { store: reflected.0 }),
+        last => last.unwrap_or(reflected),
+    };
     if last < reflected {
         return Err(EngineError::LogBehind { log: last.0, store: reflected.0 });
     }
