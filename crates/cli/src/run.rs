@@ -117,6 +117,13 @@ impl Validate {
                     eprintln!("{warning}\n");
                 }
                 let application = loaded.application;
+                let problems = statera_runtime::check_endpoints(&application);
+                if !problems.is_empty() {
+                    for problem in problems {
+                        eprintln!("error: {}", crate::chain(&problem.into()));
+                    }
+                    return Ok(ExitCode::from(WRONG_CONFIGURATION));
+                }
                 println!(
                     "ok: {} endpoints, {} ingresses, {} egresses",
                     application.endpoints.len(),

@@ -53,9 +53,11 @@ impl Shared {
         Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether sources must wait: too much is under way, or a sink lags too far behind.
+    /// Whether sources must wait: too much is under way, or a sink lags too far behind. Sources may fill half of the
+    /// mailboxes; the other half stays free for requests, so that records for an endpoint that is down don't keep
+    /// requests for others out.
     fn is_full(&self) -> bool {
-        let limit = self.application.engine.memory.mailbox_bytes;
+        let limit = self.application.engine.memory.mailbox_bytes / 2;
         let figures = |shard: &Mutex<Figures>| shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes;
         let mail: usize = self.figures.iter().map(figures).sum();
         mail >= limit || self.sinks_lag(limit)

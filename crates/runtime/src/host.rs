@@ -23,13 +23,8 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn new(application: Arc<Application>) -> Result<Hosts, EngineError> {
-        let client = |endpoint: &Endpoint| {
-            HttpClient::new(endpoint).map(Rc::new).map_err(|source| EngineError::Transport {
-                endpoint: pattern(&endpoint.functions),
-                source,
-            })
-        };
-        let clients = application.endpoints.iter().map(client).collect::<Result<_, _>>()?;
+        let clients = application.endpoints.iter().map(|endpoint| Ok(Rc::new(client(endpoint)?)));
+        let clients = clients.collect::<Result<_, EngineError>>()?;
         Ok(Hosts { application, clients, by_function: HashMap::new() })
     }
 
@@ -43,6 +38,21 @@ impl Hosts {
         self.by_function.insert(function.clone(), client.clone());
         client
     }
+}
+
+/// Checks what the endpoints of an application name, such as certificates, without calling anybody.
+///
+/// # Errors
+/// For each endpoint that can't be called.
+pub fn check_endpoints(application: &Application) -> Vec<EngineError> {
+    application.endpoints.iter().filter_map(|endpoint| client(endpoint).err()).collect()
+}
+
+fn client(endpoint: &Endpoint) -> Result<HttpClient, EngineError> {
+    HttpClient::new(endpoint).map_err(|source| EngineError::Transport {
+        endpoint: pattern(&endpoint.functions),
+        source,
+    })
 }
 
 fn pattern(functions: &FunctionPattern) -> String {

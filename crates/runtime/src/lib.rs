@@ -21,4 +21,5 @@ mod worker;
 
 pub use engine::{Engine, Letter, State};
 pub use error::{EngineError, QueryError};
+pub use host::check_endpoints;
 pub use worker::{Options, Worker};

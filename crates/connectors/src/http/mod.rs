@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
+use hyper::header::{HOST, HeaderMap, ORIGIN};
 
 pub(crate) use body::read;
 pub(crate) use load::Load;
@@ -54,6 +55,23 @@ impl Limits {
         requests: 16_384,
         drain_time: Duration::from_secs(10),
     };
+}
+
+/// Refuses what a web page of another site sends through its reader's browser. Whoever is not a browser sends no
+/// `Origin`.
+pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    if site.is_some() && site == host {
+        return Ok(());
+    }
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        format!("a page of `{origin}` may not send messages"),
+        "send them from a server, or serve the page through a proxy from the same origin",
+    ))
 }
 
 /// An answer without a body.

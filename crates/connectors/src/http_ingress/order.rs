@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use statera_model::Address;
 
-use crate::http::{Problem, address, decode, vendor_type};
+use crate::http::{Problem, address, check_origin, decode, vendor_type};
 
 /// The longest time a call may ask to wait.
 const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -48,6 +48,7 @@ impl Order<'_> {
         if head.method != Method::POST {
             return Err(Problem::method_not_allowed(&head.method, "POST"));
         }
+        check_origin(&head.headers)?;
         let target = address(path)?;
         let query = Query::parse(head.uri.query(), wait)?;
         let typename = match query.typename {

@@ -262,6 +262,16 @@ async fn parameters_and_keys_are_checked() {
 }
 
 #[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let foreign = post("/v1/send/example/cart/1").header("origin", "https://elsewhere.example");
+    check(foreign, expect![[r#"
+        403 Forbidden
+        content-type: application/json
+        {"error":"a page of `https://elsewhere.example` may not send messages","hint":"send them from a server, or serve the page through a proxy from the same origin"}
+    "#]]).await;
+}
+
+#[tokio::test]
 async fn an_announced_body_that_is_too_large_is_refused_before_it_is_read() {
     let world = world(|_| ());
     let mut stream = TcpStream::connect(world.address).await.unwrap();

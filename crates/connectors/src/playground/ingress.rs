@@ -13,7 +13,7 @@ use statera_ports::{BoxFuture, Engine, Refusal, Request};
 
 use super::with_status_header;
 use crate::Error;
-use crate::http::{self, Limits, Load, Problem, Response, Server, address, vendor_type};
+use crate::http::{self, Limits, Load, Problem, Response, Server, address, check_origin, vendor_type};
 
 const STRING: &str = "io.statefun.types/string";
 
@@ -59,6 +59,7 @@ async fn send(
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
+    check_origin(&head.headers)?;
     let target = address(head.uri.path().strip_prefix('/').unwrap_or_default())?;
     if !engine.covers(&target.function) {
         return Err(Refusal::NotCovered(target.function).into());
