@@ -103,6 +103,8 @@ pub(crate) struct Trouble {
     pub(crate) attempts: u32,
     /// How many of the first messages are known to hold one that fails; zero while that is not being sought.
     pub(crate) suspects: usize,
+    /// The most messages the endpoint may take at once, as far as its refusals of larger requests tell.
+    pub(crate) batch_max: usize,
     /// The last failure.
     pub(crate) reason: Arc<str>,
 }

@@ -230,10 +230,11 @@ impl Shard {
         let instance = self.instances.get_mut(index);
         let function = &self.functions[instance.function as usize];
         let mut most = function.policy.map_or(1, |policy| policy.batch_messages.max(1));
-        if let Some(trouble) = &instance.trouble
-            && trouble.suspects > 0
-        {
-            most = most.min(trouble.suspects.div_ceil(2));
+        if let Some(trouble) = &instance.trouble {
+            most = most.min(trouble.batch_max);
+            if trouble.suspects > 0 {
+                most = most.min(trouble.suspects.div_ceil(2));
+            }
         }
         let mut bytes = 0;
         let batch = instance.mailbox.iter().take(most).take_while(|message| {

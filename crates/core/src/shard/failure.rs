@@ -16,7 +16,9 @@ enum Verdict {
     /// Again, later.
     Backoff,
     /// Again at once, with half of the messages that are suspected.
-    Split,
+    Isolate,
+    /// Again at once, with half of the messages: all of them were too large a request.
+    Halve,
     /// The one message of the batch is given up.
     DeadLetter,
     /// The address takes no messages until it is resumed.
@@ -43,7 +45,8 @@ impl Shard {
         let now = self.now;
         let trouble = instance.trouble.get_or_insert_with(|| {
             let since = now;
-            Box::new(Trouble { since, attempts: 0, suspects: 0, reason: "".into() })
+            let reason = failure.reason.clone();
+            Box::new(Trouble { since, attempts: 0, suspects: 0, batch_max: usize::MAX, reason })
         });
         trouble.attempts += 1;
         trouble.reason = failure.reason.clone();
@@ -53,8 +56,12 @@ impl Shard {
                 instance.phase = Phase::Waiting { attempt: id.attempt };
                 self.alarm(now.after(delay_ms), Alarm::Retry(id));
             }
-            Verdict::Split => {
+            Verdict::Isolate => {
                 trouble.suspects = batch;
+                self.again(id.instance);
+            }
+            Verdict::Halve => {
+                trouble.batch_max = batch / 2;
                 self.again(id.instance);
             }
             Verdict::DeadLetter => self.bury_first(id.instance, request),
@@ -64,12 +71,19 @@ impl Shard {
 
     /// A batch went through: what was wrong, if anything, is over, or lies further back among the suspects.
     pub(super) fn recovered(&mut self, index: u32, batch: usize) {
+        let now = self.now;
         let instance = self.instances.get_mut(index);
         let Some(trouble) = &mut instance.trouble else { return };
-        if trouble.suspects > batch {
-            trouble.suspects -= batch;
-        } else {
-            instance.trouble = None;
+        trouble.suspects = trouble.suspects.saturating_sub(batch);
+        if trouble.suspects == 0 {
+            let batch_max = trouble.batch_max;
+            let forget = batch_max == usize::MAX || instance.mailbox.is_empty();
+            if forget {
+                instance.trouble = None;
+            } else {
+                // The rest of the backlog is as large: no need to learn it again.
+                (trouble.since, trouble.attempts) = (now, 0);
+            }
         }
     }
 
@@ -157,12 +171,11 @@ fn verdict(
         FailureKind::Rejected => spent || trouble.suspects > 0,
         FailureKind::Fatal | FailureKind::TooLarge => true,
     };
-    let splits = batch > 1 && policy.on_failure != OnFailure::Pause;
     match policy.on_failure {
-        _ if kind == FailureKind::TooLarge && batch > 1 => Verdict::Split,
+        _ if kind == FailureKind::TooLarge && batch > 1 => Verdict::Halve,
         _ if !exhausted => Verdict::Backoff,
         OnFailure::Retry => Verdict::Backoff,
-        OnFailure::DeadLetter if splits => Verdict::Split,
+        OnFailure::DeadLetter if batch > 1 => Verdict::Isolate,
         OnFailure::DeadLetter => Verdict::DeadLetter,
         OnFailure::Pause => Verdict::Pause,
     }

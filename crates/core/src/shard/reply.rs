@@ -86,7 +86,10 @@ impl Shard {
 
     fn refused_mutation(&self, index: u32, mutation: &Mutation) -> Option<String> {
         let Some(spec) = self.spec(index, &mutation.state) else {
-            return Some(format!("state `{}` is changed, but was never declared", mutation.state));
+            return Some(format!(
+                "state `{}` is changed, but was not sent with the request; hint: declare it",
+                mutation.state
+            ));
         };
         let StateChange::Modify(value) = &mutation.change else { return None };
         let typename = typename(value);
@@ -125,9 +128,12 @@ impl Shard {
         None
     }
 
+    /// A declared state whose value was sent with the current request.
     fn spec(&self, index: u32, state: &str) -> Option<&StateSpec> {
-        let function = self.instances.get(index).function;
-        self.functions[function as usize].states.iter().find(|spec| *spec.name == *state)
+        let instance = self.instances.get(index);
+        let Phase::Running { states: sent, .. } = instance.phase else { return None };
+        let specs = &self.functions[instance.function as usize].states[..sent];
+        specs.iter().find(|spec| *spec.name == *state)
     }
 
     fn apply_reply(&mut self, index: u32, reply: Reply) {
