@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use statera_admin::AdminServer;
 use statera_config::Application;
 use statera_connectors::Bound;
 use statera_model::Name;
 use statera_ports::Engine as _;
 use statera_runtime::{Engine, EngineError, Options, Worker};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How long a stop waits for ingresses to answer what they have accepted.
 const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
@@ -19,14 +21,21 @@ const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
 pub(crate) struct Launched {
     worker: Worker,
     parts: JoinSet<()>,
+    admin: Option<Admin>,
     addresses: Vec<(String, SocketAddr)>,
+}
+
+/// The admin API, which outlives the ingresses so that it can tell how the stop goes on.
+struct Admin {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
 }
 
 /// Starts everything. Must be called within a tokio runtime.
 pub(crate) fn launch(
     application: Application,
     data: PathBuf,
-    _admin: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
 ) -> anyhow::Result<Launched> {
     let mut egresses = Vec::new();
     let mut bound = Vec::new();
@@ -41,13 +50,27 @@ pub(crate) fn launch(
     for spec in &ingresses {
         bound.push(statera_connectors::ingress(spec, Arc::new(engine.clone()))?);
     }
+    let admin = admin.map(|address| AdminServer::bind(address, engine.clone())).transpose()?;
     let mut addresses = Vec::new();
     let mut parts = JoinSet::new();
     for part in bound {
         addresses.extend(part.local_addr().map(|address| (part.id().to_string(), address)));
         parts.spawn(run_part(part, engine.clone()));
     }
-    Ok(Launched { worker, parts, addresses })
+    addresses.extend(admin.iter().map(|admin| ("admin".to_owned(), admin.local_addr())));
+    Ok(Launched { worker, parts, admin: admin.map(run_admin), addresses })
+}
+
+fn run_admin(server: AdminServer) -> Admin {
+    let (stop, stopped) = oneshot::channel();
+    let running = tokio::spawn(async move {
+        // An error means that nobody is left who could stop it: then it stops, too.
+        let stopped = Box::pin(async { drop(stopped.await) });
+        if let Err(error) = server.run(stopped).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the admin API has stopped");
+        }
+    });
+    Admin { stop, running }
 }
 
 /// Runs an ingress or an egress's server. If it fails the others go on, and it is said once.
@@ -64,17 +87,27 @@ impl Launched {
         &self.addresses
     }
 
+    /// The handle to its engine.
+    pub(crate) fn engine(&self) -> Engine {
+        self.worker.engine()
+    }
+
     /// Waits until the engine can't go on.
     pub(crate) async fn failed(&self) -> Arc<EngineError> {
         self.worker.failed().await
     }
 
-    /// Stops in order: ingresses first, then the engine.
+    /// Stops in order: ingresses first, then the admin API, then the engine.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.worker.begin_stop();
         let ended = async { while self.parts.join_next().await.is_some() {} };
         if tokio::time::timeout(INGRESSES_STOP_MAX, ended).await.is_err() {
             tracing::warn!("some ingresses did not stop in time");
+        }
+        if let Some(Admin { stop, running }) = self.admin {
+            // What is wrong with it has been said by itself.
+            let _ = stop.send(());
+            let _ = running.await;
         }
         Ok(self.worker.stop().await?)
     }

@@ -1,7 +1,9 @@
 //! The `statera` command: the only place that names every adapter.
 
+mod client;
 mod configuration;
 mod launch;
+mod quickstart;
 mod run;
 
 use std::process::ExitCode;
@@ -18,17 +20,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it work: an application with traffic, which needs nothing else.
+    Quickstart(quickstart::Quickstart),
     /// Run an application.
     Run(run::Run),
     /// Check configuration files and say everything that is wrong with them.
     Validate(run::Validate),
+    #[command(flatten)]
+    Client(client::ClientCommand),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Quickstart(quickstart) => quickstart.execute(),
         Command::Run(run) => run.execute(),
         Command::Validate(validate) => validate.execute(),
+        Command::Client(client) => client.execute(),
     };
     match result {
         Ok(code) => code,

@@ -53,8 +53,10 @@ impl Run {
             eprintln!("{warning}\n");
         }
         io_runtime()?.block_on(async {
-            let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-            let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+            let mut interrupt =
+                signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+            let mut terminate =
+                signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
             let launched = launch(loaded.application, self.data, Some(self.admin))?;
             announce(&launched);
             let failure = tokio::select! {
@@ -80,7 +82,8 @@ impl Run {
 
 /// The runtime of everything but the shards: ingresses, sinks, the admin API.
 pub(crate) fn io_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.context("cannot start the IO runtime")
 }
 

@@ -23,12 +23,17 @@ impl Book {
     /// Opens the book, or begins one.
     pub(super) fn open(path: &Path, visitors: usize) -> anyhow::Result<Book> {
         let context = || format!("cannot open `{}`", path.display());
-        let options = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let options =
+            File::options().read(true).write(true).create(true).truncate(false).open(path);
         let file = options.with_context(context)?;
         let text = std::fs::read_to_string(path).with_context(context)?;
         let mut answered: Vec<i64> = text.lines().map_while(|line| line.parse().ok()).collect();
         answered.resize(visitors, 0);
-        Ok(Book { file, answered })
+        let book = Book { file, answered };
+        if text.len() != visitors * LINE {
+            (0..visitors).try_for_each(|visitor| book.write_line(visitor))?;
+        }
+        Ok(book)
     }
 
     pub(super) fn answered(&self, visitor: usize) -> i64 {
@@ -42,14 +47,13 @@ impl Book {
     /// A visit was answered with this count.
     pub(super) fn write(&mut self, visitor: usize, count: i64) -> anyhow::Result<()> {
         self.answered[visitor] = count;
-        // All lines before it must be there.
-        let first = if count == 1 { 0 } else { visitor };
-        for line in first..=visitor {
-            let text = format!("{:0DIGITS$}\n", self.answered[line]);
-            let written = self.file.write_all_at(text.as_bytes(), (line * LINE) as u64);
-            written.context("cannot write down what was answered")?;
-        }
-        Ok(())
+        self.write_line(visitor)
+    }
+
+    fn write_line(&self, visitor: usize) -> anyhow::Result<()> {
+        let text = format!("{:0DIGITS$}\n", self.answered[visitor]);
+        let written = self.file.write_all_at(text.as_bytes(), (visitor * LINE) as u64);
+        written.context("cannot write down what was answered")
     }
 }
 

@@ -38,8 +38,8 @@ impl Client {
     }
 
     /// Sends a request and returns the body of the answer.
-    pub(super) async fn execute(&mut self, order: &Order<'_>) -> anyhow::Result<Bytes> {
-        let exchanged = timeout(CALL_MAX, self.exchange(order)).await;
+    pub(super) async fn execute(&mut self, order: Order<'_>) -> anyhow::Result<Bytes> {
+        let exchanged = timeout(CALL_MAX, self.exchange(&order)).await;
         let exchanged = exchanged.context("there was no answer in time").flatten();
         if exchanged.is_err() {
             self.connection = None;
@@ -72,7 +72,8 @@ impl Client {
             None => false,
         };
         if !usable {
-            let stream = TcpStream::connect(self.ingress).await.context("cannot reach the ingress")?;
+            let stream =
+                TcpStream::connect(self.ingress).await.context("cannot reach the ingress")?;
             stream.set_nodelay(true)?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             tokio::spawn(async move { drop(connection.await) });

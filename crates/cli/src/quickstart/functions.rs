@@ -216,10 +216,7 @@ mod tests {
         };
         let request = OwnedRequest {
             target: Address::new(Name::parse(function).unwrap(), "Ada"),
-            states: vec![PersistedValue {
-                name: state.into(),
-                value: Some(types::encode(before)),
-            }],
+            states: vec![PersistedValue { name: state.into(), value: Some(types::encode(before)) }],
             invocations: messages.iter().map(invocation).collect(),
         };
         let Outcome::Complete(reply) = invoke(&request).unwrap() else { panic!("incomplete") };

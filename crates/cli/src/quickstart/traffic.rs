@@ -14,15 +14,18 @@ use super::book::Book;
 use super::client::{Client, Order};
 use super::functions::{BALANCE, OPENING_BALANCE, REMIND, TRANSFER, VISIT, VISITS};
 
-/// Who visits, and who holds an account.
+/// Who visits.
 const PEOPLE: [&str; 8] =
     ["Ada", "Alan", "Barbara", "Donald", "Edsger", "Grace", "Leslie", "Niklaus"];
 
+/// Between which money is moved. Names that nobody is likely to move money from by hand.
+const ACCOUNTS: [&str; 8] = ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008"];
+
 /// What all accounts hold together, always.
-pub(super) const MONEY: i64 = PEOPLE.len() as i64 * OPENING_BALANCE;
+pub(super) const MONEY: i64 = ACCOUNTS.len() as i64 * OPENING_BALANCE;
 
 /// Each how many calls one is a transfer.
-const TRANSFER_EVERY: u64 = 4;
+const TRANSFER_EVERY: usize = 4;
 
 /// How long transfers that somebody else began may take to end before a wrong sum counts.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
@@ -32,7 +35,8 @@ pub(super) struct Traffic {
     engine: Engine,
     client: Client,
     book: Book,
-    calls: u64,
+    visits: usize,
+    transfers: usize,
     latencies: Vec<Duration>,
 }
 
@@ -51,12 +55,12 @@ struct Greeted {
 impl Traffic {
     pub(super) fn new(engine: Engine, ingress: SocketAddr, book: Book) -> Traffic {
         let client = Client::new(ingress);
-        Traffic { engine, client, book, calls: 0, latencies: Vec::new() }
+        Traffic { engine, client, book, visits: 0, transfers: 0, latencies: Vec::new() }
     }
 
     /// Calls answered since the start.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls
+    pub(super) fn calls(&self) -> usize {
+        self.visits + self.transfers
     }
 
     /// The visits that were answered, ever.
@@ -74,22 +78,21 @@ impl Traffic {
     /// Makes the next call and checks its answer.
     pub(super) async fn step(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
-        match self.calls % TRANSFER_EVERY {
+        match self.calls() % TRANSFER_EVERY {
             0 => self.transfer().await?,
             _ => self.visit().await?,
         }
         self.latencies.push(started.elapsed());
-        self.calls += 1;
         Ok(())
     }
 
     /// The next visit has the next number as its key: if it was accepted before the process was killed, it is not
     /// counted again, and is answered now.
     async fn visit(&mut self) -> anyhow::Result<()> {
-        let visitor = (self.calls as usize) % PEOPLE.len();
+        let visitor = self.visits % PEOPLE.len();
         let name = PEOPLE[visitor];
         let next = self.book.answered(visitor) + 1;
-        let answer = self.client.execute(&Order {
+        let answer = self.client.execute(Order {
             verb: "call",
             address: format!("demo/greeter/{name}"),
             typename: VISIT,
@@ -97,19 +100,22 @@ impl Traffic {
             idempotency_key: Some(format!("visit-{next}")),
         });
         let answer = answer.await.with_context(|| format!("visit {next} of {name} failed"))?;
-        let Greeted { visits } = serde_json::from_slice(&answer).context("no greeting came back")?;
+        let Greeted { visits } =
+            serde_json::from_slice(&answer).context("no greeting came back")?;
         // More are there if somebody else called in this name.
         ensure!(visits >= next, "visit {next} of {name} was counted as visit {visits}");
+        self.visits += 1;
         self.book.write(visitor, visits)
     }
 
     async fn transfer(&mut self) -> anyhow::Result<()> {
-        let round = self.calls / TRANSFER_EVERY;
-        let place = |number: u64| PEOPLE[(number % PEOPLE.len() as u64) as usize];
-        // Every pair has its turn, and amounts differ, so that the accounts do.
-        let (from, to) = (place(round), place(round + 1 + round / 8 % 7));
-        let amount = 1 + round * 7 % 50;
-        let answer = self.client.execute(&Order {
+        // Every pair has its turn, and amounts differ, so that the balances do.
+        let turn = self.transfers;
+        let from = ACCOUNTS[turn % ACCOUNTS.len()];
+        let to =
+            ACCOUNTS[(turn + 1 + turn / ACCOUNTS.len() % (ACCOUNTS.len() - 1)) % ACCOUNTS.len()];
+        let amount = 1 + turn * 7 % 50;
+        let answer = self.client.execute(Order {
             verb: "call",
             address: format!("demo/account/{from}"),
             typename: TRANSFER,
@@ -121,12 +127,18 @@ impl Traffic {
         if !answer.contains(r#""moved""#) && !answer.contains("cannot move") {
             bail!("a transfer was answered with `{}`", answer.trim());
         }
+        self.transfers += 1;
         Ok(())
+    }
+
+    /// How many people visit.
+    pub(super) fn visitors() -> usize {
+        PEOPLE.len()
     }
 
     /// Sends a reminder that arrives later.
     pub(super) async fn remind(&mut self, after: Duration, text: &str) -> anyhow::Result<()> {
-        let sent = self.client.execute(&Order {
+        let sent = self.client.execute(Order {
             verb: "send",
             address: "demo/reminder/quickstart".to_owned(),
             typename: REMIND,
@@ -145,8 +157,8 @@ impl Traffic {
         }
         loop {
             let mut money = 0;
-            for name in PEOPLE {
-                let balance = self.state("demo/account", name, BALANCE).await?;
+            for account in ACCOUNTS {
+                let balance = self.state("demo/account", account, BALANCE).await?;
                 money += balance.unwrap_or(OPENING_BALANCE);
             }
             if money == MONEY || Instant::now() > deadline {
@@ -167,7 +179,10 @@ impl Traffic {
     pub(super) fn check(&self, totals: Totals) -> anyhow::Result<()> {
         let answered = self.answered();
         let Totals { visits, money } = totals;
-        ensure!(visits >= answered, "{visits} visits are in the state, but {answered} were answered");
+        ensure!(
+            visits >= answered,
+            "{visits} visits are in the state, but {answered} were answered"
+        );
         ensure!(money == MONEY, "the accounts hold {money} together instead of {MONEY}");
         Ok(())
     }

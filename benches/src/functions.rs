@@ -1,0 +1,207 @@
+//! The functions under load: a counter with one state, in a process of its own with one thread.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use statera_model::{Expiration, Mutation, Outcome, Outgoing, Reply, StateChange, StateSpec};
+use statera_protocol::{Decoder, OwnedRequest, encode_reply, types};
+use tokio::net::TcpListener;
+
+use crate::http::Connection;
+use crate::process::Owned;
+
+/// The type of a message that is counted.
+pub(crate) const ADD: &str = "bench/Add";
+/// The type of a message that only asks for the count.
+pub(crate) const READ: &str = "bench/Read";
+
+const STATE: &str = "seen";
+
+/// Serves the counter until standard input ends, and says on standard output where.
+#[derive(Args)]
+pub(crate) struct Functions {
+    #[arg(long, default_value = "127.0.0.1:0")]
+    address: SocketAddr,
+}
+
+#[derive(Default)]
+struct Served {
+    decoder: Decoder,
+    requests: u64,
+    messages: u64,
+    failing: HashSet<String>,
+}
+
+impl Functions {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(self.address).await.context("cannot listen")?;
+        println!("{}", listener.local_addr()?);
+        let served = Rc::new(RefCell::new(Served::default()));
+        std::thread::spawn(|| {
+            // Ends when whoever started us is gone.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+        loop {
+            let (stream, _) = listener.accept().await.context("cannot accept a connection")?;
+            stream.set_nodelay(true)?;
+            let served = served.clone();
+            let service = service_fn(move |request| handle(request, served.clone()));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::task::spawn_local(connection);
+        }
+    }
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    served: Rc<RefCell<Served>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let answer = match (&head.method, path.strip_prefix("/failing/")) {
+        (&Method::POST, None) => match body.collect().await {
+            Ok(body) => served.borrow_mut().invoke(body.to_bytes()),
+            Err(_) => None,
+        },
+        (&Method::PUT, Some(id)) => {
+            served.borrow_mut().failing.insert(id.to_owned());
+            Some(Vec::new())
+        }
+        (&Method::DELETE, Some(id)) => {
+            served.borrow_mut().failing.remove(id);
+            Some(Vec::new())
+        }
+        (&Method::GET, None) => {
+            let served = served.borrow();
+            Some(format!("{} {}", served.requests, served.messages).into_bytes())
+        }
+        _ => None,
+    };
+    let status = match answer {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = Response::new(Full::new(Bytes::from(answer.unwrap_or_default())));
+    *response.status_mut() = status;
+    let octets = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, octets);
+    Ok(response)
+}
+
+impl Served {
+    /// `None` if the function fails.
+    fn invoke(&mut self, body: Bytes) -> Option<Vec<u8>> {
+        let request = self.decoder.request(body).ok()?;
+        if self.failing.contains(&*request.target.id) {
+            return None;
+        }
+        let outcome = count(&request)?;
+        if let Outcome::Complete(_) = outcome {
+            self.requests += 1;
+            self.messages += request.invocations.len() as u64;
+        }
+        Some(encode_reply(&outcome))
+    }
+}
+
+/// Counts messages, and answers each of them with the count.
+fn count(request: &OwnedRequest) -> Option<Outcome> {
+    let Some(state) = request.states.iter().find(|state| &*state.name == STATE) else {
+        return Some(Outcome::Incomplete(vec![StateSpec {
+            name: STATE.into(),
+            typename: types::INT.into(),
+            expiration: Expiration::Never,
+        }]));
+    };
+    let value = state.value.as_ref().filter(|value| value.has_value());
+    let before: i32 = value.map(types::decode).transpose().ok()?.unwrap_or_default();
+    let mut seen = before;
+    let mut reply = Reply::default();
+    for message in &request.invocations {
+        seen += i32::from(message.argument.typename() == ADD);
+        if let Some(caller) = &message.caller {
+            let argument = types::encode(seen);
+            reply.messages.push(Outgoing { target: caller.clone(), argument });
+        }
+    }
+    if seen != before {
+        let change = StateChange::Modify(types::encode(seen));
+        reply.mutations.push(Mutation { state: STATE.into(), change });
+    }
+    Some(Outcome::Complete(reply))
+}
+
+/// The count in the body of an answer: an `IntWrapper`.
+pub(crate) fn decode_count(body: &[u8]) -> Option<u32> {
+    match body {
+        [] => Some(0),
+        [0x0d, number @ ..] => Some(u32::from_le_bytes(number.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// The functions, running. Killed when dropped.
+pub(crate) struct Running {
+    child: Owned,
+    pub(crate) address: SocketAddr,
+}
+
+/// What the functions have done since their start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    pub(crate) requests: u64,
+    pub(crate) messages: u64,
+}
+
+impl Running {
+    /// Starts them on some free port, or on the one they had before.
+    pub(crate) fn start(address: Option<SocketAddr>) -> anyhow::Result<Running> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("functions").stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some(address) = address {
+            command.args(["--address", &address.to_string()]);
+        }
+        let mut child = Owned(command.spawn().context("cannot start the functions")?);
+        let mut line = String::new();
+        let stdout = child.0.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().parse().context("the functions did not say where they are")?;
+        Ok(Running { child, address })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    pub(crate) async fn work(&self) -> anyhow::Result<Work> {
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.request("GET", format_args!("/"), "none").await?;
+        let text = std::str::from_utf8(answer.body)?;
+        let (requests, messages) = text.split_once(' ').context("no figures")?;
+        Ok(Work { requests: requests.parse()?, messages: messages.parse()? })
+    }
+
+    /// Makes the instance with this id fail (`PUT`), or work again (`DELETE`).
+    pub(crate) async fn set_failing(&self, method: &str, id: &str) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.request(method, format_args!("/failing/{id}"), "none").await?;
+        ensure!(answer.status == 200, "the functions answered with {}", answer.status);
+        Ok(())
+    }
+}

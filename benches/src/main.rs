@@ -1,0 +1,93 @@
+//! `statera-bench`: measures the engine from outside, with functions behind HTTP in a process of their own.
+//!
+//! Three processes, all on the loopback interface: the `statera` program under test; the functions (this program again,
+//! with a hidden command); and the load, which is this process. See `docs/benchmarks.md`.
+
+mod disk;
+mod end_to_end;
+mod functions;
+mod http;
+mod idle;
+mod isolation;
+mod load;
+mod process;
+mod subject;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tokio::task::LocalSet;
+
+#[derive(Parser)]
+#[command(name = "statera-bench", about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Calls and sends to a counter: throughput, latency, CPU, bytes written, memory.
+    EndToEnd(end_to_end::EndToEnd),
+    /// What the engine costs when nothing happens.
+    Idle(idle::Idle),
+    /// What one part that fails costs the others.
+    Isolation(isolation::Isolation),
+    /// Serve the functions (started by the other commands).
+    #[command(hide = true)]
+    Functions(functions::Functions),
+}
+
+/// What every measurement needs.
+#[derive(Args, Clone)]
+struct Common {
+    /// The program under test; `statera` beside this program if not given
+    #[arg(long, env = "STATERA_BIN", value_name = "FILE")]
+    statera: Option<PathBuf>,
+    /// Where data directories are made; should be on the disk that is to be measured
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    dir: PathBuf,
+}
+
+impl Common {
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let program = match &self.statera {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()
+                .context("cannot find this program")?
+                .with_file_name("statera"),
+        };
+        anyhow::ensure!(
+            program.is_file(),
+            "there is no `{}`; hint: cargo build --profile dist -p statera -p statera-bench",
+            program.display()
+        );
+        Ok(program)
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        match arguments.command {
+            Command::EndToEnd(command) => command.run().await,
+            Command::Idle(command) => command.run().await,
+            Command::Isolation(command) => command.run().await,
+            Command::Functions(command) => command.run().await,
+        }
+    })
+}

@@ -1,0 +1,34 @@
+//! Results as a table of Markdown, so that they can be put into the documentation as they are.
+
+/// A table whose first row holds the names of its columns.
+pub(crate) struct Table {
+    widths: Vec<usize>,
+}
+
+impl Table {
+    /// Prints the head. Columns are at least as wide as their names, and at least 7.
+    pub(crate) fn begin(columns: &[&str]) -> Table {
+        let table =
+            Table { widths: columns.iter().map(|name| name.chars().count().max(7)).collect() };
+        table.row(&columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let rules: Vec<_> =
+            table.widths.iter().map(|width| format!("{}:", "-".repeat(width - 1))).collect();
+        table.row(&rules);
+        table
+    }
+
+    pub(crate) fn row(&self, cells: &[String]) {
+        let padded = cells.iter().zip(&self.widths).map(|(cell, width)| format!("{cell:>width$}"));
+        println!("| {} |", padded.collect::<Vec<_>>().join(" | "));
+    }
+}
+
+/// A value below which so many of 1000 are. `sorted` is sorted; microseconds become milliseconds.
+pub(crate) fn quantile_ms(sorted: &[u32], per_mille: usize) -> f64 {
+    let place = (sorted.len() * per_mille / 1000).min(sorted.len().saturating_sub(1));
+    sorted.get(place).map_or(f64::NAN, |micros| f64::from(*micros) / 1000.0)
+}
+
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.0}", bytes as f64 / f64::from(1 << 20))
+}
