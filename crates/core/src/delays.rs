@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use statera_model::Millis;
+use statera_model::{KeyGroup, Millis};
 
 use crate::keys::DelayedKey;
 use crate::values::Delayed;
 
 #[derive(Debug)]
 pub(crate) struct Delays {
-    queue: BTreeMap<DelayedKey, Delayed>,
+    queue: BTreeMap<Place, Delayed>,
     /// By sender id and token: all function types with one id share their tokens, as in StateFun.
-    tokens: HashMap<(Arc<str>, Arc<str>), DelayedKey, FixedState>,
+    tokens: HashMap<(Arc<str>, Arc<str>), Place, FixedState>,
 }
+
+/// The key group is that of the sender. Without it two messages would be taken for one: shards count their messages
+/// each for itself, and after a restart one shard may have those of several.
+type Place = (DelayedKey, KeyGroup);
 
 impl Delays {
     pub(crate) fn new(hash_seed: u64) -> Delays {
@@ -25,12 +29,14 @@ impl Delays {
         }
     }
 
-    pub(crate) fn add(&mut self, key: DelayedKey, message: Delayed) {
+    pub(crate) fn add(&mut self, key: DelayedKey, group: KeyGroup, message: Delayed) {
         if let Some(token) = &message.token {
-            let old = self.tokens.insert((message.sender.id.clone(), token.clone()), key);
+            let name = (message.sender.id.clone(), token.clone());
+            let old = self.tokens.insert(name, (key, group));
             assert!(old.is_none(), "a reply with a pending token is refused");
         }
-        self.queue.insert(key, message);
+        let old = self.queue.insert((key, group), message);
+        assert!(old.is_none(), "sequences are unique within a key group");
     }
 
     pub(crate) fn is_pending(&self, sender_id: &Arc<str>, token: &Arc<str>) -> bool {
@@ -43,23 +49,23 @@ impl Delays {
         sender_id: &Arc<str>,
         token: &Arc<str>,
     ) -> Option<(DelayedKey, Delayed)> {
-        let key = self.tokens.remove(&(sender_id.clone(), token.clone()))?;
-        let message = self.queue.remove(&key).expect("a token names a pending message");
-        Some((key, message))
+        let place = self.tokens.remove(&(sender_id.clone(), token.clone()))?;
+        let message = self.queue.remove(&place).expect("a token names a pending message");
+        Some((place.0, message))
     }
 
     /// Takes out the next message that is due.
-    pub(crate) fn pop_due(&mut self, now: Millis) -> Option<(DelayedKey, Delayed)> {
-        let first = self.queue.first_entry().filter(|entry| entry.key().due <= now)?;
-        let (key, message) = first.remove_entry();
+    pub(crate) fn pop_due(&mut self, now: Millis) -> Option<(Place, Delayed)> {
+        let first = self.queue.first_entry().filter(|entry| entry.key().0.due <= now)?;
+        let (place, message) = first.remove_entry();
         if let Some(token) = &message.token {
             self.tokens.remove(&(message.sender.id.clone(), token.clone()));
         }
-        Some((key, message))
+        Some((place, message))
     }
 
     pub(crate) fn next_due(&self) -> Option<Millis> {
-        self.queue.first_key_value().map(|(key, _)| key.due)
+        self.queue.first_key_value().map(|((key, _), _)| key.due)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -109,8 +109,8 @@ pub(crate) enum Gate {
     Cold { probing_since: Option<Millis> },
     /// Everybody may go; `unavailable` counts attempts in a row that found nobody.
     Open { unavailable: u32 },
-    /// Nobody answers; one may try at `next_probe`.
-    Tripped { next_probe: Millis, backoff_ms: u64 },
+    /// Nobody answers; one may try at `next_probe`. `probing` until that one has failed, too.
+    Tripped { next_probe: Millis, backoff_ms: u64, probing: bool },
 }
 
 /// Attempts in a row that find nobody before a gate closes: a single lost connection says nothing.
@@ -139,11 +139,12 @@ impl Gate {
                 *self = Gate::Open { unavailable: 0 };
                 Admission::Go
             }
-            Gate::Tripped { next_probe, backoff_ms } => {
+            Gate::Tripped { next_probe, backoff_ms, probing } => {
                 if now < *next_probe {
                     return Admission::NotBefore(*next_probe);
                 }
                 *next_probe = now.after(*backoff_ms);
+                *probing = true;
                 Admission::Go
             }
         }
@@ -162,15 +163,20 @@ impl Gate {
     }
 
     pub(crate) fn unavailable(&mut self, now: Millis, policy: &Policy) {
-        let tripped = |backoff_ms| Gate::Tripped { next_probe: now.after(backoff_ms), backoff_ms };
+        let tripped = |backoff_ms| {
+            let next_probe = now.after(backoff_ms);
+            Gate::Tripped { next_probe, backoff_ms, probing: false }
+        };
         *self = match *self {
             Gate::Open { unavailable } if unavailable + 1 < UNAVAILABLE_MAX => {
                 Gate::Open { unavailable: unavailable + 1 }
             }
             Gate::Open { .. } | Gate::Cold { .. } => tripped(policy.backoff_min_ms),
-            Gate::Tripped { backoff_ms, .. } => {
+            Gate::Tripped { backoff_ms, probing: true, .. } => {
                 tripped((backoff_ms * 2).min(policy.backoff_max_ms))
             }
+            // It was under way when the endpoint went down, as many others may have been: that is no news.
+            Gate::Tripped { .. } => return,
         };
     }
 }

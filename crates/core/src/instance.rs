@@ -101,6 +101,12 @@ pub(crate) struct Trouble {
     pub(crate) since: Millis,
     /// Attempts that failed.
     pub(crate) attempts: u32,
+    /// Those of them with the messages that are tried now: their number is counted anew whenever it changes.
+    pub(crate) tries: u32,
+    /// Those of these that speak against the messages rather than against the endpoint.
+    pub(crate) evidence: u32,
+    /// When the last attempt failed.
+    pub(crate) failed_at: Millis,
     /// How many of the first messages are known to hold one that fails; zero while that is not being sought.
     pub(crate) suspects: usize,
     /// The most messages the endpoint may take at once, as far as its refusals of larger requests tell.

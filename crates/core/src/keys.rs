@@ -14,7 +14,7 @@
 //! | 6 outbox | egress, epoch u64, shard u16, index u32 | typed value | once, deleted once |
 //! | 7 sink | egress | epoch u64, position | over and over |
 //! | 8 dead letter | number u64 | [`crate::values::DeadLetter`] | once, deleted once |
-//! | 9 paused | function, id | why, and since when | once, deleted once |
+//! | 9 paused | function, id | why, and since when | over and over, deleted |
 //!
 //! Only kind 1 may exceed memory: the others are read completely at start.
 

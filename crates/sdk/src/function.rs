@@ -144,13 +144,8 @@ impl Function {
         let mut progress = Progress::default();
         for message in 0..batch.messages() {
             let home = Home::default();
-            let ctx = Context::owned(
-                batch.clone(),
-                self.specs.clone(),
-                message,
-                progress,
-                home.clone(),
-            );
+            let ctx =
+                Context::owned(batch.clone(), self.specs.clone(), message, progress, home.clone());
             let result = caught(code(ctx, batch.clone(), message)).await;
             progress = home.take().unwrap_or_else(|| Progress {
                 failed: Some(Error::retry("the function ended and left its context to others")),
@@ -186,7 +181,9 @@ fn failure(batch: &dyn Batch, message: usize, error: &Error) -> Failure {
     let typename = batch.message(message).1.typename();
     let reason = match batch.messages() {
         1 => format!("`{target}` failed on `{typename}`: {error}"),
-        many => format!("`{target}` failed on `{typename}`, message {} of {many}: {error}", message + 1),
+        many => {
+            format!("`{target}` failed on `{typename}`, message {} of {many}: {error}", message + 1)
+        }
     };
     Failure::new(error.kind().into(), reason)
 }

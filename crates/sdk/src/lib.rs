@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
-//! # Where things are
+//!
+//! ## Where things are
 //!
 //! | to | see |
 //! |---|---|
@@ -33,7 +34,7 @@ pub use app::{App, InvalidApp, Problem};
 pub use batch::Batch;
 pub use cell::{Cell, Cells};
 pub use context::{Context, Scheduled};
-pub use error::{Error, ErrorKind, ResultExt, Result};
+pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use function::{Function, Functions};
 pub use message::Message;
 pub use statera_model::{

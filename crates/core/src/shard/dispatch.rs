@@ -200,7 +200,10 @@ impl Shard {
         }
         match self.mismatch(id.instance) {
             None => self.invoke(id.instance, id.attempt),
-            Some(reason) => {
+            Some((state, reason)) => {
+                // The next attempt has to find it again.
+                self.instances.get_mut(id.instance).cells[state] = Cell::UNREAD;
+
                 let failure =
                     statera_model::Failure::new(statera_model::FailureKind::Rejected, reason);
                 self.failed(id, &failure, Bytes::new());
@@ -208,18 +211,19 @@ impl Shard {
         }
     }
 
-    /// Whether a stored value is of another type than its function declares.
-    fn mismatch(&self, index: u32) -> Option<String> {
+    /// A state whose stored value is of another type than its function declares, and what to say about it.
+    fn mismatch(&self, index: u32) -> Option<(usize, String)> {
         let instance = self.instances.get(index);
         let specs = &self.functions[instance.function as usize].states;
-        specs.iter().zip(&instance.cells).find_map(|(spec, cell)| {
+        specs.iter().zip(&instance.cells).enumerate().find_map(|(state, (spec, cell))| {
             let stored = cell.value.as_ref()?.typename();
             (*stored != *spec.typename).then(|| {
-                format!(
+                let reason = format!(
                     "state `{}` holds a value of type `{stored}`, but the function declares `{}`; \
                      hint: declare the old type, or a state of another name",
                     spec.name, spec.typename
-                )
+                );
+                (state, reason)
             })
         })
     }
@@ -257,10 +261,13 @@ impl Shard {
             else {
                 continue;
             };
-            if cell.last_access.after(ttl_ms) <= now {
+            // A value that never expired, until now, has no time of access: it begins to age today.
+            let unknown = cell.last_access == Time::default();
+            if !unknown && cell.last_access.after(ttl_ms) <= now {
                 cell.value = None;
-            } else if !matches!(spec.expiration, Expiration::AfterInvoke { .. })
-                || cell.last_access == now
+            } else if !unknown
+                && (!matches!(spec.expiration, Expiration::AfterInvoke { .. })
+                    || cell.last_access == now)
             {
                 continue;
             }
@@ -269,6 +276,7 @@ impl Shard {
             changed = true;
         }
         if changed {
+            self.instances.measure(index);
             self.mark_dirty(index);
         }
     }
@@ -309,8 +317,7 @@ impl Shard {
 
     pub(super) fn send_due(&mut self) {
         for _ in 0..DUE_PER_APPLY_MAX {
-            let Some((key, message)) = self.delays.pop_due(self.now) else { return };
-            let group = self.group(&message.sender);
+            let Some(((key, group), message)) = self.delays.pop_due(self.now) else { return };
             self.pending.delete_once(keys::delayed(group, key));
             self.route(message.target, Some(message.sender), message.argument);
         }

@@ -25,43 +25,46 @@ enum Verdict {
     Pause,
 }
 
+/// How often messages must fail before they are blamed, unless the budget alone says so: a single failure may be that of
+/// an endpoint that has just come back.
+const EVIDENCE_MIN: u32 = 3;
+
 impl Shard {
     pub(super) fn failed(&mut self, id: InvocationId, failure: &Failure, request: Bytes) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
-        let batch = match instance.phase {
-            Phase::Running { batch, .. } => batch,
-            Phase::Loading { .. } => 1,
+        let (batch, asked) = match instance.phase {
+            Phase::Running { batch, .. } => (batch, true),
+            // What is stored is not what the function declares: nobody was asked.
+            Phase::Loading { .. } => (1, false),
             _ => return,
         };
         let function = &mut self.functions[instance.function as usize];
         let policy = function.policy.expect("only served functions are invoked");
         match failure.kind {
             FailureKind::Unavailable => function.gate.unavailable(self.now, &policy),
-            _ => function.gate.answered(),
+            _ if asked => function.gate.answered(),
+            _ => {}
         }
         let last_success = function.last_success;
         self.release_place(id.instance);
         let instance = self.instances.get_mut(id.instance);
         let now = self.now;
-        let trouble = instance.trouble.get_or_insert_with(|| {
-            let since = now;
-            let reason = failure.reason.clone();
-            Box::new(Trouble { since, attempts: 0, suspects: 0, batch_max: usize::MAX, reason })
-        });
-        trouble.attempts += 1;
-        trouble.reason = failure.reason.clone();
-        match verdict(trouble, failure.kind, batch, &policy, last_success, now) {
+        let trouble = instance.trouble.get_or_insert_with(|| Box::new(Trouble::new(now, failure)));
+        trouble.note(now, failure, last_success);
+        match verdict(trouble, failure.kind, batch, &policy, now) {
             Verdict::Backoff => {
-                let delay_ms = backoff_ms(trouble.attempts, &policy);
+                let delay_ms = backoff_ms(trouble.tries, &policy);
                 instance.phase = Phase::Waiting { attempt: id.attempt };
                 self.alarm(now.after(delay_ms), Alarm::Retry(id));
             }
             Verdict::Isolate => {
                 trouble.suspects = batch;
+                trouble.narrowed();
                 self.again(id.instance);
             }
             Verdict::Halve => {
                 trouble.batch_max = batch / 2;
+                trouble.narrowed();
                 self.again(id.instance);
             }
             Verdict::DeadLetter => self.bury_first(id.instance, request),
@@ -75,6 +78,7 @@ impl Shard {
         let instance = self.instances.get_mut(index);
         let Some(trouble) = &mut instance.trouble else { return };
         trouble.suspects = trouble.suspects.saturating_sub(batch);
+        trouble.narrowed();
         if trouble.suspects == 0 {
             let batch_max = trouble.batch_max;
             let forget = batch_max == usize::MAX || instance.mailbox.is_empty();
@@ -151,6 +155,39 @@ impl Shard {
     }
 }
 
+impl Trouble {
+    fn new(now: Millis, failure: &Failure) -> Trouble {
+        Trouble {
+            since: now,
+            attempts: 0,
+            tries: 0,
+            evidence: 0,
+            failed_at: now,
+            suspects: 0,
+            batch_max: usize::MAX,
+            reason: failure.reason.clone(),
+        }
+    }
+
+    /// An attempt has failed.
+    fn note(&mut self, now: Millis, failure: &Failure, last_success: Option<Millis>) {
+        let others_served = last_success.is_some_and(|at| at >= self.failed_at);
+        // While the endpoint answers nobody, these messages are not to blame.
+        let speaks = failure.kind != FailureKind::Unavailable || others_served;
+        self.evidence += u32::from(speaks);
+        self.attempts += 1;
+        self.tries += 1;
+        self.failed_at = now;
+        self.reason = failure.reason.clone();
+    }
+
+    /// From now on other messages are tried.
+    fn narrowed(&mut self) {
+        self.tries = 0;
+        self.evidence = 0;
+    }
+}
+
 fn first_mail(instance: &crate::instance::Instance) -> Mail {
     let message = &instance.mailbox[0];
     Mail { caller: message.caller.clone(), argument: message.argument.clone() }
@@ -161,14 +198,13 @@ fn verdict(
     kind: FailureKind,
     batch: usize,
     policy: &Policy,
-    last_success: Option<Millis>,
     now: Millis,
 ) -> Verdict {
     let spent = now.since(trouble.since) >= policy.budget_ms;
     let exhausted = match kind {
-        // While the endpoint answers nobody, these messages are not to blame.
-        FailureKind::Unavailable => spent && last_success.is_some_and(|at| at >= trouble.since),
-        FailureKind::Rejected => spent || trouble.suspects > 0,
+        FailureKind::Unavailable => spent && trouble.evidence >= EVIDENCE_MIN,
+        FailureKind::Rejected if trouble.suspects == 0 => spent,
+        FailureKind::Rejected => trouble.evidence >= EVIDENCE_MIN,
         FailureKind::Fatal | FailureKind::TooLarge => true,
     };
     match policy.on_failure {
@@ -182,7 +218,7 @@ fn verdict(
 }
 
 /// The delay before the next attempt: twice as long each time.
-fn backoff_ms(attempts: u32, policy: &Policy) -> u64 {
-    let doubled = policy.backoff_min_ms.saturating_mul(1 << attempts.saturating_sub(1).min(40));
+fn backoff_ms(tries: u32, policy: &Policy) -> u64 {
+    let doubled = policy.backoff_min_ms.saturating_mul(1 << tries.saturating_sub(1).min(40));
     doubled.min(policy.backoff_max_ms)
 }

@@ -53,7 +53,8 @@ impl Shard {
             return;
         };
         let group = self.instances.get(index).group;
-        self.pending.delete_once(Key::Paused(address.clone()).encode(group));
+        // Not written once: an address may be paused, resumed and paused again within an epoch.
+        self.pending.delete(Key::Paused(address.clone()).encode(group));
         self.paused -= 1;
         self.releases.accepted.push(ticket);
         self.go_on(index);

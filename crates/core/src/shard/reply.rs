@@ -10,7 +10,7 @@ use statera_model::{
 
 use super::Shard;
 use crate::functions::Function;
-use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId};
+use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId, NAME_BYTES_MAX};
 use crate::instance::{CellStatus, Phase};
 use crate::keys::{self, DelayedKey};
 use crate::values;
@@ -109,6 +109,11 @@ impl Shard {
                 Delayed::Send { delay_ms, .. } if *delay_ms < 0 => {
                     return Some(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
                 }
+                Delayed::Send { token: Some(token), .. } if token.len() > NAME_BYTES_MAX => {
+                    return Some(format!(
+                        "a cancellation token is longer than {NAME_BYTES_MAX} bytes"
+                    ));
+                }
                 Delayed::Send { token: Some(token), .. } => {
                     let pending = tokens.insert(token, true);
                     if pending.unwrap_or_else(|| self.delays.is_pending(sender_id, token)) {
@@ -156,7 +161,7 @@ impl Shard {
                         argument: message.argument,
                     };
                     self.pending.put(keys::delayed(group, key), message.encode());
-                    self.delays.add(key, message);
+                    self.delays.add(key, group, message);
                 }
                 Delayed::Cancel { token } => {
                     if let Some((key, _)) = self.delays.cancel(&sender.id, &token) {

@@ -49,7 +49,7 @@ impl Shard {
             }
             Key::Delayed(key) => {
                 self.sequence = self.sequence.max(key.sequence);
-                self.delays.add(*key, Delayed::decode(value)?);
+                self.delays.add(*key, group, Delayed::decode(value)?);
             }
             Key::Dedupe { target, key } => {
                 let dedupe = Dedupe::decode(value)?;

@@ -195,7 +195,8 @@ fn a_position_and_what_was_read_up_to_it_are_durable_together() {
 fn an_epoch_that_was_not_written_leaves_nothing() {
     let mut world = World::new();
     world.send_with_key("a/1", "m", "k");
-    world.run_with(|_| reply().send("b/1", "x").later(5, "c/1", "y").emit("z"));
+    let invoked = world.invocation();
+    world.answer(&invoked, reply().send("b/1", "x").later(5, "c/1", "y").emit("z"));
     world.restart(1);
     world.pass(100);
     world.nobody_is_invoked();

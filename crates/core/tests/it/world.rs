@@ -19,10 +19,10 @@ use statera_ports::{
     SourceRecord,
 };
 
-pub const BEGIN: u64 = 1_000_000;
+pub(crate) const BEGIN: u64 = 1_000_000;
 
 /// `a/1` is the instance `1` of the function type `t/a`; a call is what it is.
-pub fn at(text: &str) -> Address {
+pub(crate) fn at(text: &str) -> Address {
     if let Some(id) = text.strip_prefix("call:") {
         return Address::new(Name::parse(CALL_FUNCTION).unwrap(), id);
     }
@@ -37,15 +37,15 @@ fn short(address: &Address) -> String {
     format!("{}/{}", address.function.name(), address.id)
 }
 
-pub fn text(value: &str) -> TypedValue {
+pub(crate) fn text(value: &str) -> TypedValue {
     TypedValue::new("v/text", value.as_bytes())
 }
 
-pub fn read(value: &TypedValue) -> String {
+pub(crate) fn read(value: &TypedValue) -> String {
     String::from_utf8(value.value().to_vec()).unwrap()
 }
 
-pub fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         batch_messages: 1_000,
         in_flight: 100,
@@ -58,18 +58,18 @@ pub fn policy() -> Policy {
 
 /// An invocation that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invoked {
-    pub shard: usize,
-    pub id: InvocationId,
-    pub target: String,
-    pub states: Vec<(String, Option<String>)>,
-    pub messages: Vec<String>,
-    pub callers: Vec<Option<String>>,
-    pub remaining_ms: u64,
+pub(crate) struct Invoked {
+    pub(crate) shard: usize,
+    pub(crate) id: InvocationId,
+    pub(crate) target: String,
+    pub(crate) states: Vec<(String, Option<String>)>,
+    pub(crate) messages: Vec<String>,
+    pub(crate) callers: Vec<Option<String>>,
+    pub(crate) remaining_ms: u64,
 }
 
 impl Invoked {
-    pub fn state(&self, name: &str) -> Option<&str> {
+    pub(crate) fn state(&self, name: &str) -> Option<&str> {
         let state = self.states.iter().find(|(known, _)| known == name);
         state.unwrap_or_else(|| panic!("{name} is not sent: {self:?}")).1.as_deref()
     }
@@ -77,7 +77,7 @@ impl Invoked {
 
 /// What became of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Accepted,
     Answered(String),
     DeadLettered(DeadLetterId),
@@ -85,40 +85,40 @@ pub enum Fate {
     Unknown,
 }
 
-pub struct World {
-    pub now: u64,
-    pub limits: Limits,
-    pub policies: BTreeMap<String, Option<Policy>>,
-    pub shards: Vec<Shard>,
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) limits: Limits,
+    pub(crate) policies: BTreeMap<String, Option<Policy>>,
+    pub(crate) shards: Vec<Shard>,
     /// Waiting for an answer, oldest first.
-    pub waiting: VecDeque<Invoked>,
-    pub fates: BTreeMap<u64, Vec<Fate>>,
+    pub(crate) waiting: VecDeque<Invoked>,
+    pub(crate) fates: BTreeMap<u64, Vec<Fate>>,
     /// Released records: egress and text.
-    pub egress: Vec<(String, String)>,
+    pub(crate) egress: Vec<(String, String)>,
     /// The durable key space, which the store serves up to `flushed`.
-    pub durable: BTreeMap<Vec<u8>, Bytes>,
-    pub store: BTreeMap<Vec<u8>, Bytes>,
+    pub(crate) durable: BTreeMap<Vec<u8>, Bytes>,
+    pub(crate) store: BTreeMap<Vec<u8>, Bytes>,
     /// The changes of the last epoch.
-    pub delta: Vec<(Key, Option<Bytes>)>,
+    pub(crate) delta: Vec<(Key, Option<Bytes>)>,
     /// The changes of the last epoch, shard by shard.
-    pub parts: Vec<Vec<Key>>,
-    pub loads: usize,
-    pub epoch: u64,
+    pub(crate) parts: Vec<Vec<Key>>,
+    pub(crate) loads: usize,
+    pub(crate) epoch: u64,
     starts: u64,
     tickets: u64,
     /// Between shards: items that have not arrived. Delivered at once unless `held`.
     channels: VecDeque<(usize, usize, PeerItem)>,
-    pub held: bool,
+    pub(crate) held: bool,
     released: Vec<(usize, statera_core::Part)>,
 }
 
 impl World {
-    pub fn new() -> World {
+    pub(crate) fn new() -> World {
         World::with(1, Limits::default(), &[])
     }
 
     /// Function types that are not listed have the usual policy; with `None` nobody serves them.
-    pub fn with(shards: u16, limits: Limits, policies: &[(&str, Option<Policy>)]) -> World {
+    pub(crate) fn with(shards: u16, limits: Limits, policies: &[(&str, Option<Policy>)]) -> World {
         let policies = policies.iter().map(|(name, policy)| ((*name).to_owned(), *policy));
         let mut world = World {
             now: BEGIN,
@@ -144,7 +144,7 @@ impl World {
         world
     }
 
-    pub fn failing(on_failure: OnFailure) -> World {
+    pub(crate) fn failing(on_failure: OnFailure) -> World {
         World::with(1, Limits::default(), &[("a", Some(Policy { on_failure, ..policy() }))])
     }
 
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Everything volatile is lost; the durable epochs are read back.
-    pub fn restart(&mut self, shards: u16) {
+    pub(crate) fn restart(&mut self, shards: u16) {
         self.starts += 1;
         self.waiting.clear();
         self.channels.clear();
@@ -193,7 +193,7 @@ impl World {
         self.settle();
     }
 
-    pub fn apply(&mut self, shard: usize, input: Input) {
+    pub(crate) fn apply(&mut self, shard: usize, input: Input) {
         let mut effects = Vec::new();
         self.shards[shard].apply(input, Millis(self.now), &mut effects);
         self.shards[shard].check();
@@ -250,7 +250,7 @@ impl World {
     }
 
     /// Everything between shards arrives.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let held = std::mem::replace(&mut self.held, true);
         while let Some((from, to, item)) = self.channels.pop_front() {
             self.apply(to, Input::Peer { from: from as u16, item });
@@ -258,11 +258,11 @@ impl World {
         self.held = held;
     }
 
-    pub fn owner(&self, id: &str) -> usize {
+    pub(crate) fn owner(&self, id: &str) -> usize {
         KeyGroup::of(id, 128).shard(self.shards.len(), 128)
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         target: &str,
         argument: &str,
@@ -279,70 +279,71 @@ impl World {
         self.tickets
     }
 
-    pub fn send(&mut self, target: &str, argument: &str) -> u64 {
+    pub(crate) fn send(&mut self, target: &str, argument: &str) -> u64 {
         self.request(target, argument, RequestKind::Send, None)
     }
 
-    pub fn call(&mut self, target: &str, argument: &str) -> u64 {
+    pub(crate) fn call(&mut self, target: &str, argument: &str) -> u64 {
         self.request(target, argument, RequestKind::Call, None)
     }
 
-    pub fn send_with_key(&mut self, target: &str, argument: &str, key: &str) -> u64 {
+    pub(crate) fn send_with_key(&mut self, target: &str, argument: &str, key: &str) -> u64 {
         self.request(target, argument, RequestKind::Send, Some(key))
     }
 
-    pub fn call_with_key(&mut self, target: &str, argument: &str, key: &str) -> u64 {
+    pub(crate) fn call_with_key(&mut self, target: &str, argument: &str, key: &str) -> u64 {
         self.request(target, argument, RequestKind::Call, Some(key))
     }
 
-    pub fn fates(&self, ticket: u64) -> &[Fate] {
+    pub(crate) fn fates(&self, ticket: u64) -> &[Fate] {
         self.fates.get(&ticket).map_or(&[], Vec::as_slice)
     }
 
     /// The one invocation that waits.
     #[track_caller]
-    pub fn invocation(&mut self) -> Invoked {
+    pub(crate) fn invocation(&mut self) -> Invoked {
         assert_eq!(self.waiting.len(), 1, "{:#?}", self.waiting);
         self.waiting.pop_front().unwrap()
     }
 
     /// The oldest invocation of this address that waits.
     #[track_caller]
-    pub fn invocation_of(&mut self, target: &str) -> Invoked {
+    pub(crate) fn invocation_of(&mut self, target: &str) -> Invoked {
         let found = self.waiting.iter().position(|invoked| invoked.target == target);
         let found = found.unwrap_or_else(|| panic!("{target} is not in {:#?}", self.waiting));
         self.waiting.remove(found).unwrap()
     }
 
     #[track_caller]
-    pub fn nobody_is_invoked(&self) {
+    pub(crate) fn nobody_is_invoked(&self) {
         assert!(self.waiting.is_empty(), "{:#?}", self.waiting);
     }
 
-    pub fn answer(&mut self, invoked: &Invoked, reply: impl Into<Reply>) {
+    pub(crate) fn answer(&mut self, invoked: &Invoked, reply: impl Into<Reply>) {
         let outcome = Outcome::Complete(reply.into());
         self.apply(invoked.shard, Input::Completed { invocation: invoked.id, outcome });
     }
 
-    pub fn ask_for(&mut self, invoked: &Invoked, specs: Vec<StateSpec>) {
+    pub(crate) fn ask_for(&mut self, invoked: &Invoked, specs: Vec<StateSpec>) {
         let outcome = Outcome::Incomplete(specs);
         self.apply(invoked.shard, Input::Completed { invocation: invoked.id, outcome });
     }
 
-    pub fn fail(&mut self, invoked: &Invoked, kind: FailureKind) {
+    pub(crate) fn fail(&mut self, invoked: &Invoked, kind: FailureKind) {
         let failure = Failure::new(kind, "it failed");
         let request = Bytes::from(format!("request {:?}", invoked.messages));
         self.apply(invoked.shard, Input::Failed { invocation: invoked.id, failure, request });
     }
 
     /// Lets the waiting invocations and all that follow answer without effects; returns their messages.
-    pub fn run(&mut self) -> Vec<String> {
+    pub(crate) fn run(&mut self) -> Vec<String> {
         self.run_with(|_| reply())
     }
 
-    pub fn run_with(&mut self, mut function: impl FnMut(&Invoked) -> Make) -> Vec<String> {
+    pub(crate) fn run_with(&mut self, mut function: impl FnMut(&Invoked) -> Make) -> Vec<String> {
         let mut messages = Vec::new();
         while let Some(invoked) = self.waiting.pop_front() {
+            assert!(messages.len() < 100_000, "it goes on for ever");
             messages.extend(invoked.messages.clone());
             let reply = function(&invoked);
             self.answer(&invoked, reply);
@@ -351,7 +352,7 @@ impl World {
     }
 
     /// The type of `target` answers, declares these states, and so is known.
-    pub fn declare(&mut self, target: &str, specs: Vec<StateSpec>) {
+    pub(crate) fn declare(&mut self, target: &str, specs: Vec<StateSpec>) {
         self.send(target, "first");
         let invoked = self.invocation_of(target);
         self.ask_for(&invoked, specs);
@@ -360,14 +361,14 @@ impl World {
     }
 
     /// The type of `target` answers for the first time: its gate is open.
-    pub fn warm(&mut self, target: &str) {
+    pub(crate) fn warm(&mut self, target: &str) {
         self.send(target, "warm");
         let invoked = self.invocation_of(target);
         self.answer(&invoked, reply());
     }
 
     /// Time passes; every deadline on the way is kept.
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         while let Some((at, shard)) = self.next_deadline().filter(|(at, _)| at.0 <= end) {
             self.now = self.now.max(at.0);
@@ -380,7 +381,7 @@ impl World {
 
     /// Time passes until somebody is invoked.
     #[track_caller]
-    pub fn wait(&mut self) -> Invoked {
+    pub(crate) fn wait(&mut self) -> Invoked {
         for _ in 0..10_000 {
             if let Some(invoked) = self.waiting.pop_front() {
                 return invoked;
@@ -398,24 +399,24 @@ impl World {
     }
 
     /// Cuts an epoch and makes it durable; what it holds is released.
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.commit_with(Vec::new());
     }
 
-    pub fn commit_with(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) {
+    pub(crate) fn commit_with(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) {
         self.begin_cut(confirmed);
         self.settle();
         self.end_cut();
     }
 
-    pub fn begin_cut(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) {
+    pub(crate) fn begin_cut(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) {
         let cut = Arc::new(Cut { epoch: Epoch(self.epoch + 1), confirmed });
         for shard in 0..self.shards.len() {
             self.apply(shard, Input::Cut(cut.clone()));
         }
     }
 
-    pub fn end_cut(&mut self) {
+    pub(crate) fn end_cut(&mut self) {
         self.epoch += 1;
         let mut parts = std::mem::take(&mut self.released);
         assert_eq!(parts.len(), self.shards.len(), "a part from each shard");
@@ -452,20 +453,20 @@ impl World {
     }
 
     /// The store catches up, and the shards know it.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.store = self.durable.clone();
         for shard in 0..self.shards.len() {
             self.apply(shard, Input::Flushed(Epoch(self.epoch)));
         }
     }
 
-    pub fn operator(&mut self, shard: usize, input: impl FnOnce(Ticket) -> Input) -> u64 {
+    pub(crate) fn operator(&mut self, shard: usize, input: impl FnOnce(Ticket) -> Input) -> u64 {
         self.tickets += 1;
         self.apply(shard, input(Ticket(self.tickets)));
         self.tickets
     }
 
-    pub fn deliver(&mut self, records: Vec<SourceRecord>, position: &'static str) {
+    pub(crate) fn deliver(&mut self, records: Vec<SourceRecord>, position: &'static str) {
         let source = source();
         let group = Shard::source_group(&source, 128);
         let shard = group.shard(self.shards.len(), 128);
@@ -473,13 +474,13 @@ impl World {
         self.apply(shard, Input::Deliver(SourceBatch { source, records, position }));
     }
 
-    pub fn durable_keys(&self, wanted: impl Fn(&Key) -> bool) -> Vec<(Key, Bytes)> {
+    pub(crate) fn durable_keys(&self, wanted: impl Fn(&Key) -> bool) -> Vec<(Key, Bytes)> {
         let all = self.durable.iter();
         let all = all.map(|(key, value)| (Key::decode(key).unwrap().1, value.clone()));
         all.filter(|(key, _)| wanted(key)).collect()
     }
 
-    pub fn dead_letters(&self) -> Vec<(DeadLetterId, statera_core::values::DeadLetter)> {
+    pub(crate) fn dead_letters(&self) -> Vec<(DeadLetterId, statera_core::values::DeadLetter)> {
         let letters = self.durable_keys(|key| matches!(key, Key::DeadLetter(_))).into_iter();
         let letters = letters.map(|(key, value)| match key {
             Key::DeadLetter(id) => (id, statera_core::values::DeadLetter::decode(value).unwrap()),
@@ -489,42 +490,42 @@ impl World {
     }
 }
 
-pub fn source() -> SourceId {
+pub(crate) fn source() -> SourceId {
     SourceId { ingress: Name::parse("s/file").unwrap(), partition: "0".into() }
 }
 
-pub fn record(targets: &[&str], argument: &str) -> SourceRecord {
+pub(crate) fn record(targets: &[&str], argument: &str) -> SourceRecord {
     let targets = targets.iter().map(|target| at(target)).collect();
     SourceRecord::Message { targets, argument: text(argument) }
 }
 
-pub fn state(name: &str) -> StateSpec {
+pub(crate) fn state(name: &str) -> StateSpec {
     expiring(name, Expiration::Never)
 }
 
-pub fn expiring(name: &str, expiration: Expiration) -> StateSpec {
+pub(crate) fn expiring(name: &str, expiration: Expiration) -> StateSpec {
     StateSpec { name: name.into(), typename: "v/text".into(), expiration }
 }
 
 /// Makes a reply.
 #[derive(Default)]
-pub struct Make(Reply);
+pub(crate) struct Make(Reply);
 
-pub fn reply() -> Make {
+pub(crate) fn reply() -> Make {
     Make::default()
 }
 
 impl Make {
-    pub fn send(mut self, target: &str, argument: &str) -> Make {
+    pub(crate) fn send(mut self, target: &str, argument: &str) -> Make {
         self.0.messages.push(Outgoing { target: at(target), argument: text(argument) });
         self
     }
 
-    pub fn later(self, delay_ms: i64, target: &str, argument: &str) -> Make {
+    pub(crate) fn later(self, delay_ms: i64, target: &str, argument: &str) -> Make {
         self.later_with(delay_ms, target, argument, None)
     }
 
-    pub fn cancellable(self, token: &str, delay_ms: i64, target: &str, argument: &str) -> Make {
+    pub(crate) fn cancellable(self, token: &str, delay_ms: i64, target: &str, argument: &str) -> Make {
         self.later_with(delay_ms, target, argument, Some(token))
     }
 
@@ -541,31 +542,31 @@ impl Make {
         self
     }
 
-    pub fn cancel(mut self, token: &str) -> Make {
+    pub(crate) fn cancel(mut self, token: &str) -> Make {
         self.0.delayed.push(Delayed::Cancel { token: token.into() });
         self
     }
 
-    pub fn emit(self, record: &str) -> Make {
+    pub(crate) fn emit(self, record: &str) -> Make {
         self.emit_to("e/out", text(record))
     }
 
-    pub fn emit_to(mut self, egress: &str, argument: TypedValue) -> Make {
+    pub(crate) fn emit_to(mut self, egress: &str, argument: TypedValue) -> Make {
         self.0.egress.push(Egress { egress: Name::parse(egress).unwrap(), argument });
         self
     }
 
-    pub fn set(self, state: &str, value: &str) -> Make {
+    pub(crate) fn set(self, state: &str, value: &str) -> Make {
         self.set_value(state, text(value))
     }
 
-    pub fn set_value(mut self, state: &str, value: TypedValue) -> Make {
+    pub(crate) fn set_value(mut self, state: &str, value: TypedValue) -> Make {
         let change = StateChange::Modify(value);
         self.0.mutations.push(Mutation { state: state.into(), change });
         self
     }
 
-    pub fn delete(mut self, state: &str) -> Make {
+    pub(crate) fn delete(mut self, state: &str) -> Make {
         let change = StateChange::Delete;
         self.0.mutations.push(Mutation { state: state.into(), change });
         self

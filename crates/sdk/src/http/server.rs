@@ -257,8 +257,7 @@ impl Connection {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            // An error means that the server is gone, which is as good.
-            _ = self.draining.wait_for(|draining| *draining) => {
+            () = told(&mut self.draining) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -268,6 +267,11 @@ impl Connection {
             tracing::debug!(%error, "a connection ended early");
         }
     }
+}
+
+/// Ends when the server drains, or is gone.
+async fn told(draining: &mut watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
 }
 
 async fn respond(

@@ -21,7 +21,7 @@ use crate::target::To;
 use crate::value::{Argument, IntoValue, Value};
 
 /// The most messages that are delivered by one call: functions that send to each other for ever end here.
-const DELIVERIES_MAX: usize = 100_000;
+const DELIVERIES_MAX: usize = 10_000;
 
 /// Functions and all that a runtime would do for them. Deterministic: time stands still but for [`Harness::advance`], and
 /// messages are delivered in the order in which they were sent.
@@ -177,7 +177,8 @@ impl Harness {
     pub fn call<R: Argument>(&mut self, to: impl To, message: impl IntoValue) -> R {
         let to = address(to);
         self.calls += 1;
-        let caller = Address::new(FunctionType::from_parts("test", "caller"), self.calls.to_string());
+        let caller =
+            Address::new(FunctionType::from_parts("test", "caller"), self.calls.to_string());
         self.send_from(&caller, &to, message);
         let answer = self.sent.iter().position(|sent| sent.to == caller);
         let answer = answer.unwrap_or_else(|| panic!("nobody answered the call of `{to}`"));
@@ -320,9 +321,7 @@ impl Harness {
         messages: Vec<TypedValue>,
     ) -> Result<(), Failure> {
         let function = self.function(&to).clone();
-        let read = |spec: &StateSpec| {
-            (spec.name.clone(), self.states.read(&to, spec, self.now_ms))
-        };
+        let read = |spec: &StateSpec| (spec.name.clone(), self.states.read(&to, spec, self.now_ms));
         let states = function.specs().iter().map(read).collect();
         self.note_messages(&caller, &to, &messages);
         let messages = messages.into_iter().map(|message| (caller.clone(), message)).collect();

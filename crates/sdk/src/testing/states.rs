@@ -22,7 +22,12 @@ impl States {
     }
 
     /// The value that is sent along with an invocation.
-    pub(super) fn read(&mut self, of: &Address, spec: &StateSpec, now_ms: u64) -> Option<TypedValue> {
+    pub(super) fn read(
+        &mut self,
+        of: &Address,
+        spec: &StateSpec,
+        now_ms: u64,
+    ) -> Option<TypedValue> {
         let key = (of.clone(), spec.name.clone());
         let kept = self.0.get_mut(&key)?;
         if expired(kept, spec.expiration, now_ms) {
@@ -35,7 +40,13 @@ impl States {
         Some(kept.value.clone())
     }
 
-    pub(super) fn change(&mut self, of: &Address, state: Arc<str>, change: StateChange, now_ms: u64) {
+    pub(super) fn change(
+        &mut self,
+        of: &Address,
+        state: Arc<str>,
+        change: StateChange,
+        now_ms: u64,
+    ) {
         let key = (of.clone(), state);
         match change {
             StateChange::Delete => self.0.remove(&key),

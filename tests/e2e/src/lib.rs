@@ -1,0 +1,34 @@
+//! What the end-to-end tests have in common: they start the real `statera` binary with a `module.yaml`, talk to it over
+//! HTTP, kill it and start it again.
+//!
+//! * [`App`] is a folder with a module, data and output files; [`Statera`] a process that runs it.
+//! * [`Client`] speaks HTTP to it; [`FunctionServer`] serves [`Functions`] written as closures in the test itself.
+//! * [`Sdk`] starts the function servers on the published SDKs (`tests/sdk`).
+//! * [`eventually`] waits with a deadline.
+//!
+//! Environment: `STATERA_BIN` is the binary (default: the debug build of this workspace). `STATERA_PYTHON` and
+//! `STATERA_NODE_MODULES` lead to the SDKs; a test that needs what is not there says `SKIPPED: <name>: <why>` and ends,
+//! and fails if `STATERA_CI` is set.
+#![allow(clippy::unwrap_used, reason = "everything here is test code")]
+
+mod app;
+mod dead_letters;
+mod functions;
+mod http;
+mod lines;
+mod process;
+mod random;
+mod sdk;
+mod server;
+mod wait;
+
+pub use app::App;
+pub use dead_letters::{DeadLetter, dead_letters};
+pub use functions::{Context, Functions, json, to_json};
+pub use http::{Client, Response, Target};
+pub use lines::egress_lines;
+pub use process::Statera;
+pub use random::Random;
+pub use sdk::{Sdk, SdkServer, node_modules, python, repository};
+pub use server::{FunctionServer, Mode, Reaction};
+pub use wait::{eventually, skipped, within};

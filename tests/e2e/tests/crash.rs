@@ -1,0 +1,88 @@
+//! The binary under load, killed at random moments and restarted on the same data directory: nothing that was
+//! acknowledged is lost, and everything has had its effect exactly once and in order.
+//!
+//! `STATERA_LONG_CRASH=<n>` kills so many times instead of 50, `STATERA_CRASH_SEED=<n>` repeats the choices of a run (not
+//! its timing).
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod crash_world;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crash_world::{Book, Load, Shared, World};
+use statera_e2e::{Mode, Random};
+
+const KILLS: u64 = 50;
+
+/// The time between two kills, from ready to the next kill.
+const LIFE_MIN: Duration = Duration::from_millis(100);
+const LIFE_MAX: Duration = Duration::from_millis(900);
+
+/// How long what was accepted may take to be processed after the last crash.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[test]
+fn everything_counts_once_whatever_is_killed() {
+    let kills = number("STATERA_LONG_CRASH").unwrap_or(KILLS);
+    let seed = number("STATERA_CRASH_SEED").unwrap_or_else(Random::fresh_seed);
+    println!("{kills} kills, STATERA_CRASH_SEED={seed}");
+    let mut random = Random::new(seed);
+    let mut world = World::start();
+    let load = Load::start(&world.shared, &mut random);
+
+    let start = Instant::now();
+    for _ in 0..kills {
+        one_life(&mut world, &mut random);
+    }
+    let took = start.elapsed();
+    world.restart(3);
+    let shared = world.shared.clone();
+    let start = Instant::now();
+    let book = load.finish();
+    println!("the load ended after {:.1} s", start.elapsed().as_secs_f64());
+    println!("function requests {}", world.functions.requests());
+    let start = Instant::now();
+    book.check(&shared, QUIET_TIMEOUT);
+    println!("all was quiet and right after {:.1} s", start.elapsed().as_secs_f64());
+    println!("function requests {}", world.functions.requests());
+    // Whatever came twice would come now at the latest.
+    world.crash(2);
+    book.check(&shared, QUIET_TIMEOUT);
+    report(&book, &shared, kills, took);
+}
+
+/// Lets the engine run for a while, troubles the function server, and kills.
+fn one_life(world: &mut World, random: &mut Random) {
+    let shards = 1 + random.below(4);
+    if random.percent(15) {
+        // Killed while it starts.
+        let life = random.between(Duration::ZERO, Duration::from_millis(150));
+        world.kill_while_starting(shards, life);
+    }
+    world.restart(shards);
+    let deadline = Instant::now() + random.between(LIFE_MIN, LIFE_MAX);
+    if random.percent(30) {
+        let mode = if random.percent(50) { Mode::Dead } else { Mode::Unavailable };
+        world.functions.set_mode(mode);
+        std::thread::sleep(random.between(Duration::from_millis(20), Duration::from_millis(150)));
+        if random.percent(70) {
+            world.functions.set_mode(Mode::Serving);
+        }
+    }
+    std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    world.kill();
+    world.functions.set_mode(Mode::Serving);
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("`{variable}` is `{value}` instead of a number")))
+}
+
+fn report(book: &Book, shared: &Arc<Shared>, kills: u64, took: Duration) {
+    let seconds = took.as_secs_f64();
+    println!("{kills} kills in {seconds:.0} s ({:.1} kills/s); checked: {book}", kills as f64 / seconds);
+    println!("requests repeated after a failure: {}", shared.repeats.load(Ordering::Relaxed));
+}

@@ -1,0 +1,169 @@
+//! The world of the crash test: functions, an engine that comes and goes, a load, and a book of what was acknowledged.
+
+mod book;
+mod functions;
+mod load;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) use book::Book;
+pub(crate) use load::Load;
+use statera_e2e::{App, Client, FunctionServer, Statera, Target};
+
+/// The typename of everything that is sent.
+const TYPE: &str = "e2e/Json";
+
+/// One of so many invocations is slow.
+const SLOW_EVERY: u64 = 16;
+const SLOW: Duration = Duration::from_millis(40);
+
+/// What the threads of the load share.
+pub(crate) struct Shared {
+    /// Where the ingress listens, while it does.
+    address: Mutex<Option<SocketAddr>>,
+    /// The folder of the application.
+    folder: std::path::PathBuf,
+    /// Requests that were made again.
+    pub(crate) repeats: AtomicU64,
+}
+
+pub(crate) struct World {
+    pub(crate) functions: FunctionServer,
+    pub(crate) shared: Arc<Shared>,
+    app: App,
+    statera: Option<Statera>,
+}
+
+impl World {
+    pub(crate) fn start() -> World {
+        let (all, served) = (functions::all(), AtomicU64::new(0));
+        let functions = FunctionServer::start(move |body| {
+            // So that messages pile up behind it, and a kill finds invocations in flight.
+            if served.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
+                std::thread::sleep(SLOW);
+            }
+            all.react(body)
+        });
+        let app = App::new(&module(&functions.url()));
+        std::fs::write(app.path("lines.jsonl"), "").unwrap();
+        let shared = Arc::new(Shared {
+            address: Mutex::new(None),
+            folder: app.path(""),
+            repeats: AtomicU64::new(0),
+        });
+        World { functions, shared, app, statera: None }
+    }
+
+    /// Starts the engine with so many shards, if it is not running.
+    pub(crate) fn restart(&mut self, shards: u64) {
+        if self.statera.is_none() {
+            self.app.set_arguments(&["--set", &format!("shards={shards}")]);
+            let statera = self.app.start();
+            *self.shared.address.lock().unwrap() = Some(statera.address("crash/in"));
+            self.statera = Some(statera);
+        }
+    }
+
+    pub(crate) fn kill_while_starting(&mut self, shards: u64, life: Duration) {
+        self.app.set_arguments(&["--set", &format!("shards={shards}")]);
+        let mut statera = self.app.spawn();
+        std::thread::sleep(life);
+        statera.kill();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        *self.shared.address.lock().unwrap() = None;
+        let mut statera = self.statera.take().expect("it was started");
+        if !statera.is_running() {
+            let (status, log) = statera.wait_for_end();
+            panic!("it ended by itself with {status}: {log}");
+        }
+        statera.kill();
+        if std::env::var_os("TEAR").is_some() {
+            let mut segs: Vec<_> = std::fs::read_dir(self.app.data().join("log")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("segment")).collect();
+            segs.sort();
+            for seg in segs.iter().rev() {
+                let mut bytes = std::fs::read(seg).unwrap();
+                let inc = bytes[24..32].to_vec();
+                let (mut at, mut last) = (4096usize, None);
+                while at + 40 <= bytes.len() && bytes[at + 8..at + 16] == inc[..] {
+                    last = Some(at);
+                    let len = u64::from_le_bytes(bytes[at + 32..at + 40].try_into().unwrap()) as usize;
+                    at = (at + 40 + len).next_multiple_of(4096);
+                }
+                if let Some(last) = last { bytes[last + 2] ^= 1; std::fs::write(seg, bytes).unwrap(); break; }
+            }
+        }
+        let wrong = statera.log().into_iter().find(|line| line.contains("panicked"));
+        assert_eq!(wrong, None);
+    }
+
+    /// Kills and starts again.
+    pub(crate) fn crash(&mut self, shards: u64) {
+        self.kill();
+        self.restart(shards);
+    }
+}
+
+impl Shared {
+    /// A client of the engine as it runs now; `None` while it does not.
+    fn client(&self) -> Option<Client> {
+        self.address.lock().unwrap().map(Client::new)
+    }
+
+    /// Asks a function of the namespace for something until it answers.
+    fn ask(&self, function: &str, id: &str, question: &serde_json::Value) -> serde_json::Value {
+        let function = format!("crash/{function}");
+        let target = Target { function: &function, id };
+        let body = question.to_string();
+        statera_e2e::eventually(format!("an answer of {function}/{id}"), || {
+            let response = self.client()?.call(target, TYPE, None, body.as_bytes()).ok()?;
+            (response.status == 200).then(|| response.json())
+        })
+    }
+}
+
+fn module(url: &str) -> String {
+    format!(
+        "kind: io.statefun.endpoints.v2/http
+spec:
+  functions: crash/*
+  urlPathTemplate: {url}
+  transport:
+    type: io.statefun.transports.v1/async
+    pool_size: 16
+---
+kind: io.statera.v1/http-ingress
+spec:
+  id: crash/in
+  address: 127.0.0.1:0
+---
+kind: io.statera.v1/file-ingress
+spec:
+  id: crash/lines
+  path: $DIR/lines.jsonl
+  follow: true
+  records:
+    - valueType: {TYPE}
+      key: /key
+      targets: [crash/line]
+---
+kind: io.statera.v1/file-egress
+spec:
+  id: crash/out
+  path: $DIR/out.jsonl
+---
+kind: io.statera.v1/engine
+spec:
+  failures:
+    backoffMax: 100ms
+  # Little, so that state is flushed, forgotten and read again, and the log cut.
+  memory:
+    stateBytes: 64KiB
+    unflushedBytes: 256KiB
+"
+    )
+}
