@@ -1,6 +1,6 @@
 //! What a host hands to a function: an address, its state, and messages.
 
-use statera_model::{Address, StateSpec, TypedValue};
+use statera_model::{Address, TypedValue};
 use statera_protocol::OwnedRequest;
 
 /// One invocation as its host sees it: the messages for one address, in order, with the values of its state. A host lends
@@ -23,14 +23,6 @@ pub trait Batch: Sync {
 
 /// A batch that was received as a request.
 pub(crate) struct Received(pub(crate) OwnedRequest);
-
-impl Received {
-    /// The declared states that were not sent along.
-    pub(crate) fn missing(&self, declared: &[StateSpec]) -> Vec<StateSpec> {
-        let sent = |spec: &&StateSpec| self.0.states.iter().any(|state| state.name == spec.name);
-        declared.iter().filter(|spec| !sent(spec)).cloned().collect()
-    }
-}
 
 impl Batch for Received {
     fn target(&self) -> &Address {

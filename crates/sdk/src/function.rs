@@ -108,6 +108,14 @@ impl Function {
         &self.specs
     }
 
+    /// The states that it must be invoked with and that are not among these names. A host that lacks any declares them to
+    /// the runtime and does not invoke the function.
+    #[must_use]
+    pub fn missing<'n>(&self, there: impl Iterator<Item = &'n str> + Clone) -> Vec<StateSpec> {
+        let missing = |spec: &&StateSpec| there.clone().all(|name| *name != *spec.name);
+        self.specs.iter().filter(missing).cloned().collect()
+    }
+
     /// Whether it must be invoked by [`Function::invoke_async`].
     #[must_use]
     pub fn is_async(&self) -> bool {

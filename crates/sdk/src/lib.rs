@@ -13,7 +13,7 @@
 //! | host them in another way | [`Functions`], [`Function`], [`Batch`] |
 //!
 //! This crate keeps nothing between two invocations and never knows who calls it: what a function does to its state and
-//! to the world is data, a [`Reply`](statera_model::Reply), that the runtime applies all or none.
+//! to the world is data, a [`Reply`], that the runtime applies all or none.
 #![warn(missing_docs)]
 
 mod app;

@@ -1,4 +1,5 @@
 //! What functions may do, seen through the interface that hosts use.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -230,6 +231,13 @@ fn failure(code: impl Fn(&mut Context<'_>, i32) -> Result + Send + Sync + 'stati
     run(App::new().function("test/f", COUNT, code), &batch([1])).unwrap_err()
 }
 
+fn effect(effect: impl Fn(&mut Context<'_>) + Send + Sync + 'static) -> Failure {
+    failure(move |ctx, _| {
+        effect(ctx);
+        Ok(())
+    })
+}
+
 #[test]
 fn the_error_decides_what_becomes_of_the_message() {
     fn parse() -> Result<(), std::num::ParseIntError> {
@@ -253,34 +261,28 @@ fn impossible_effects_fail_the_invocation() {
         failure.reason.split_once(": ").unwrap().1.to_owned()
     };
     let name = "`nowhere` is not of the form `<namespace>/<name>`";
-    assert_eq!(reason(failure(|ctx, _| Ok(ctx.send("nowhere", 1)))), name);
-    assert_eq!(reason(failure(|ctx, _| Ok(ctx.egress("nowhere", 1)))), name);
-    let late = |ctx: &mut Context<'_>, _| {
-        ctx.send_after(Duration::ZERO, "nowhere", 1).token("t");
-        Ok(())
-    };
-    assert_eq!(reason(failure(late)), name);
+    assert_eq!(reason(effect(|ctx| ctx.send("nowhere", 1))), name);
+    assert_eq!(reason(effect(|ctx| ctx.egress("nowhere", 1))), name);
+    let late = |ctx: &mut Context<'_>| ctx.send_after(Duration::ZERO, "nowhere", 1).token("t");
+    assert_eq!(reason(effect(late)), name);
     let token = "a cancellation token is empty";
-    assert_eq!(reason(failure(|ctx, _| Ok(ctx.cancel("")))), token);
-    let unnamed = |ctx: &mut Context<'_>, _| {
-        ctx.send_after(Duration::ZERO, "a/b/c", 1).token("");
-        Ok(())
-    };
-    assert_eq!(reason(failure(unnamed)), token);
+    assert_eq!(reason(effect(|ctx| ctx.cancel(""))), token);
+    let unnamed = |ctx: &mut Context<'_>| ctx.send_after(Duration::ZERO, "a/b/c", 1).token("");
+    assert_eq!(reason(effect(unnamed)), token);
 }
 
 #[test]
 fn a_cell_that_was_not_declared_is_said_to_be_so() {
     let reason = "`test/f/a` failed on `io.statefun.types/int`: cell `note` is not declared by \
                   function `test/f`; hint: name it where the function is registered";
-    assert_eq!(&*failure(|ctx, _| Ok(drop(ctx.get(NOTE)?))).reason, reason);
-    assert_eq!(&*failure(|ctx, _| Ok(ctx.set(NOTE, "x".into()))).reason, reason);
-    assert_eq!(&*failure(|ctx, _| Ok(ctx.remove(NOTE))).reason, reason);
+    assert_eq!(&*failure(|ctx, _| ctx.get(NOTE).map(drop)).reason, reason);
+    assert_eq!(&*effect(|ctx| ctx.set(NOTE, "x".into())).reason, reason);
+    assert_eq!(&*effect(|ctx| ctx.remove(NOTE)).reason, reason);
 
     const OTHER: Cell<i64> = Cell::new("count");
     let reason = "`test/f/a` failed on `io.statefun.types/int`: cell `count` of function `test/f` \
                   is declared as `io.statefun.types/int` and used as `io.statefun.types/long`";
-    assert_eq!(&*failure(|ctx, _| Ok(ctx.set(OTHER, 1))).reason, reason);
+    assert_eq!(&*effect(|ctx| ctx.set(OTHER, 1)).reason, reason);
 }
 
 #[test]

@@ -49,16 +49,16 @@ fn with_routing_messages_go_by_themselves() {
     demo.send("demo/relay/a", 3);
     assert_eq!(demo.sent().len(), 1);
     expect_test::expect![[r#"
-        0ns demo/relay/a: int 3
+        0s demo/relay/a: int 3
           -> demo/relay/3: int 2
           count = int 1
-        0ns demo/relay/3 from demo/relay/a: int 2
+        0s demo/relay/3 from demo/relay/a: int 2
           -> demo/relay/2: int 1
           count = int 1
-        0ns demo/relay/2 from demo/relay/3: int 1
+        0s demo/relay/2 from demo/relay/3: int 1
           -> demo/relay/1: int 0
           count = int 1
-        0ns demo/relay/1 from demo/relay/2: int 0
+        0s demo/relay/1 from demo/relay/2: int 0
           -> demo/end/x: string "done"
           count = int 1
     "#]]

@@ -1,4 +1,5 @@
 //! Functions over HTTP: the protocol byte for byte, statuses, limits, and the server's orderly end.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -369,6 +370,25 @@ fn gated() -> (App, Arc<Semaphore>, Arc<Semaphore>) {
         }
     });
     (app, called, allowed)
+}
+
+#[tokio::test]
+async fn asynchronous_functions_wait_at_the_same_time() {
+    let (app, called, allowed) = gated();
+    let server = start(app, Limits::default());
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let mut client = server.connect().await;
+        let answer = client.send_request(post(request("demo/gate/a", 1).encode()));
+        // Dropping the client would end its connection.
+        answers.spawn(async move { (answer.await, client) });
+    }
+    let all = tokio::time::timeout(PATIENCE, called.acquire_many(3)).await;
+    all.expect("all three are called before any ends").unwrap().forget();
+    allowed.add_permits(3);
+    for (answer, _client) in answers.join_all().await {
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    }
 }
 
 #[tokio::test]

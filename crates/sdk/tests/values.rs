@@ -1,4 +1,5 @@
 //! Types of values: they survive the way through bytes, and have the names and bytes that other SDKs expect.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::HashMap;
 

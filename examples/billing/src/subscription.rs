@@ -220,7 +220,7 @@ impl Subscription {
     fn give_back(&mut self, ctx: &mut Context<'_>, number: u32, declined: bool) {
         if !declined {
             self.void.remove(&number);
-            ctx.send(("billing/card", self.terms.card.as_str()), Refund { number });
+            ctx.reply(Refund { number });
             self.receipt(ctx, number, "refunded");
         }
     }

@@ -76,7 +76,37 @@ fn this_is_what_the_first_month_looks_like() {
     let mut world = world(1500);
     world.send(ADA, gold());
     world.advance(MONTH);
-    expect![[""]].assert_eq(world.transcript());
+    expect![[r#"
+        0s billing/card/4242: billing/TopUp {"cents":1500}
+          balance = long 1500
+        0s billing/subscription/ada: billing/Subscribe {"plan":"gold","cents":1000,"card":"4242"}
+          -> billing/card/4242: billing/Charge {"number":1,"cents":1000}
+          cancels `overdue`
+          -> billing/subscription/ada in 7h12min `overdue`: billing/Overdue {"number":1}
+          subscription = billing/Subscription {"terms":{"plan":"gold","cents":1000,"card":"4242"},"standing":"paying","invoice":1,"invoices_paid":0,"void":[],"attempts":0,"asks":1}
+        0s billing/card/4242 from billing/subscription/ada: billing/Charge {"number":1,"cents":1000}
+          -> billing/subscription/ada: billing/PaymentResult {"number":1,"declined":null}
+          balance = long 500
+          paid = billing/Paid {"ada/1":1000}
+        0s billing/subscription/ada from billing/card/4242: billing/PaymentResult {"number":1,"declined":null}
+          cancels `overdue`
+          cancels `wake`
+          -> billing/subscription/ada in 30d `wake`: billing/Pay {}
+          => billing/receipts: billing/Receipt {"customer":"ada","number":1,"what":"paid"}
+          subscription = billing/Subscription {"terms":{"plan":"gold","cents":1000,"card":"4242"},"standing":"active","invoice":1,"invoices_paid":1,"void":[],"attempts":0,"asks":1}
+        30d billing/subscription/ada from billing/subscription/ada: billing/Pay {}
+          -> billing/card/4242: billing/Charge {"number":2,"cents":1000}
+          cancels `overdue`
+          -> billing/subscription/ada in 7h12min `overdue`: billing/Overdue {"number":2}
+          subscription = billing/Subscription {"terms":{"plan":"gold","cents":1000,"card":"4242"},"standing":"paying","invoice":2,"invoices_paid":1,"void":[],"attempts":0,"asks":1}
+        30d billing/card/4242 from billing/subscription/ada: billing/Charge {"number":2,"cents":1000}
+          -> billing/subscription/ada: billing/PaymentResult {"number":2,"declined":"1000 cents are more than there is"}
+        30d billing/subscription/ada from billing/card/4242: billing/PaymentResult {"number":2,"declined":"1000 cents are more than there is"}
+          cancels `overdue`
+          -> billing/subscription/ada in 3d `wake`: billing/Pay {}
+          => billing/receipts: billing/Receipt {"customer":"ada","number":2,"what":"declined: 1000 cents are more than there is"}
+          subscription = billing/Subscription {"terms":{"plan":"gold","cents":1000,"card":"4242"},"standing":"grace","invoice":2,"invoices_paid":1,"void":[],"attempts":1,"asks":1}
+    "#]].assert_eq(world.transcript());
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         path: "memory.mailboxBytes",
         value: Value::Size(|s, bytes| s.memory.mailbox_bytes = bytes),
         default: Written("128MiB"),
-        about: "Messages waiting in mailboxes, over all shards. At this limit ingresses wait.",
+        about: "Messages waiting in mailboxes, over all shards. At this limit requests are refused; one function type may use half, and sources wait at half, so that one of them leaves room for the others.",
     },
     Setting {
         path: "memory.unflushedBytes",

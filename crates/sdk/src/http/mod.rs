@@ -73,7 +73,7 @@ impl Functions {
             let known = self.describe();
             return HttpReply::text(500, format!("function `{name}` is not here\n{known}"));
         };
-        let missing = batch.missing(function.specs());
+        let missing = function.missing(batch.0.states.iter().map(|state| &*state.name));
         let outcome = match missing.is_empty() {
             true => function.invoke_async(Arc::new(batch)).await.map(Outcome::Complete),
             false => Ok(Outcome::Incomplete(missing)),

@@ -387,18 +387,18 @@ impl Harness {
         let from = caller.as_ref().map(|caller| format!(" from {caller}")).unwrap_or_default();
         for message in messages {
             let message = Message::from(message.clone());
-            let at = Duration::from_millis(self.now_ms);
-            self.note(format_args!("{at:?} {to}{from}: {message}"));
+            let at = span(self.now_ms);
+            self.note(format_args!("{at} {to}{from}: {message}"));
         }
     }
 
     fn note_delayed(&mut self, entry: &Delayed) {
         match entry {
             Delayed::Send { delay_ms, message: Outgoing { target, argument }, token } => {
-                let delay = Duration::from_millis(*delay_ms as u64);
+                let delay = span(*delay_ms as u64);
                 let message = Message::from(argument.clone());
                 let token = token.as_ref().map(|token| format!(" `{token}`")).unwrap_or_default();
-                self.note(format_args!("  -> {target} in {delay:?}{token}: {message}"));
+                self.note(format_args!("  -> {target} in {delay}{token}: {message}"));
             }
             Delayed::Cancel { token } => self.note(format_args!("  cancels `{token}`")),
         }
@@ -415,4 +415,18 @@ fn address(to: impl To) -> Address {
 
 fn encoded(value: impl IntoValue) -> TypedValue {
     value.into_value().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A time for people: `0s`, `1min30s`, `30d`.
+fn span(mut ms: u64) -> String {
+    let mut text = String::new();
+    for (unit, length_ms) in
+        [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)]
+    {
+        if ms >= length_ms {
+            text += &format!("{}{unit}", ms / length_ms);
+            ms %= length_ms;
+        }
+    }
+    if text.is_empty() { "0s".into() } else { text }
 }
