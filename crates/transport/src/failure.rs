@@ -32,6 +32,8 @@ pub(crate) fn kind_of(status: StatusCode, dialect: Dialect) -> FailureKind {
     match status.as_u16() {
         429 | 502 | 503 | 504 => FailureKind::Unavailable,
         413 => FailureKind::TooLarge,
+        // No SDK of StateFun answers so. It is how a function of ours says that this message will never do.
+        422 => FailureKind::Fatal,
         408 | 409 | 420 | 499 | 500.. => FailureKind::Rejected,
         _ => hopeless(dialect),
     }

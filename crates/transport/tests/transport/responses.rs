@@ -50,6 +50,7 @@ fn statuses_are_failures_of_their_kinds() {
             (404, Rejected, Fatal),
             (408, Rejected, Rejected),
             (413, TooLarge, TooLarge),
+            (422, Fatal, Fatal),
             (429, Unavailable, Unavailable),
             (500, Rejected, Rejected),
             (502, Unavailable, Unavailable),
