@@ -133,7 +133,8 @@ impl Instance {
         }
     }
 
-    fn measure(&self) -> usize {
+    /// What it takes in memory, roughly.
+    pub(crate) fn measured(&self) -> usize {
         size_of::<Instance>()
             + self.address.id.len()
             + 48
@@ -217,7 +218,7 @@ impl Instances {
     /// Counts anew what an instance takes, after its state changed.
     pub(crate) fn measure(&mut self, index: u32) {
         let instance = &mut self.slots[index as usize];
-        let bytes = instance.measure();
+        let bytes = instance.measured();
         self.bytes = self.bytes - instance.bytes + bytes;
         instance.bytes = bytes;
     }

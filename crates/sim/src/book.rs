@@ -9,7 +9,7 @@ use crate::functions::{Act, Message, Work, act};
 /// Where a message comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// A request; `acknowledged` once its sender was told that it is accepted.
+    /// A request from outside.
     Request,
     /// A record of a source, at this place.
     Source { source: usize, record: usize },
@@ -78,8 +78,7 @@ impl Book {
             adds: 0,
         };
         for act in act(&target, None, &message, ids) {
-            let origin =
-                || Origin::Function { sender: target.clone(), parent: message.id.clone() };
+            let origin = || Origin::Function { sender: target.clone(), parent: message.id.clone() };
             match act {
                 Act::Send { target, message } => {
                     entry.children.push(message.id.clone());

@@ -7,9 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use statera_core::keys::Key;
-use statera_core::values::{
-    DeadBody, DeadLetter, Delayed, Mail, StateValue, decode_sink_position,
-};
+use statera_core::values::{DeadBody, DeadLetter, Delayed, Mail, StateValue, decode_sink_position};
 use statera_model::{Address, Epoch, Name, TypedValue};
 
 use crate::book::{Book, Cancel, Entry, Origin};
@@ -238,7 +236,8 @@ impl Findings {
             Origin::Request if places.is_empty() => Invariant::Durability,
             _ => Invariant::ExactlyOnce,
         };
-        let what = format!("{id} should be {least} to {most} times, but is at {places:?}: {entry:?}");
+        let what =
+            format!("{id} should be {least} to {most} times, but is at {places:?}: {entry:?}");
         violated(invariant, what)
     }
 
@@ -320,8 +319,10 @@ impl Findings {
                     emitted.insert(address.to_string(), records);
                 }
             }
-            let emitted: BTreeMap<&str, Vec<&str>> =
-                emitted.iter().map(|(sender, records)| (sender.as_str(), records.clone())).collect();
+            let emitted: BTreeMap<&str, Vec<&str>> = emitted
+                .iter()
+                .map(|(sender, records)| (sender.as_str(), records.clone()))
+                .collect();
             if left != emitted {
                 let what = format!("{egress} got {left:?}, but {emitted:?} was emitted");
                 return violated(Invariant::Durability, what);
@@ -336,7 +337,8 @@ impl Findings {
             let entry = &book.entries[id];
             let to_blame = entry.fails || entry.target.function.as_str() == NOBODY;
             if places.contains(&Place::Dead) && !to_blame {
-                let what = format!("{id} is in the dead letters, but could be processed: {entry:?}");
+                let what =
+                    format!("{id} is in the dead letters, but could be processed: {entry:?}");
                 return violated(Invariant::Isolation, what);
             }
         }

@@ -67,8 +67,7 @@ impl World {
         let lost = |key: &Key, put: bool| match self.plan.sabotage {
             Some(Sabotage::KeepConsumedMail) => matches!(key, Key::Mail { .. }) && !put,
             Some(Sabotage::LoseOutbox) => matches!(key, Key::Outbox { .. }) && put,
-            // Only what arrived after the cut stands behind all other changes; it is mail.
-            Some(Sabotage::LoseMessagesInChannels) => matches!(key, Key::Mail { .. }) && put,
+            Some(Sabotage::LoseMail) => matches!(key, Key::Mail { .. }) && put,
             _ => false,
         };
         let mut kept = Vec::new();
@@ -232,4 +231,3 @@ pub(crate) fn unwritten(process: Process) -> Vec<(Epoch, Vec<u8>)> {
     };
     epochs.map(join).collect()
 }
-

@@ -216,14 +216,17 @@ pub(crate) fn act(
         }
         Work::Ask => {
             // The checkers do not know the caller, and a redriven message has none.
-            let call = caller.filter(|caller| is_call(caller)).map_or("nobody", |caller| &caller.id);
+            let call =
+                caller.filter(|caller| is_call(caller)).map_or("nobody", |caller| &caller.id);
             let message = child(0, Work::Tell(call.to_owned()));
             vec![Act::Send { target: ring(hash(&message.id)), message }]
         }
         Work::Tell(call) => vec![answer(call)],
-        Work::Answer | Work::Poison | Work::Fatal | Work::Killer | Work::Bad(_) => {
-            caller.filter(|caller| is_call(caller)).map(|caller| answer(&caller.id)).into_iter().collect()
-        }
+        Work::Answer | Work::Poison | Work::Fatal | Work::Killer | Work::Bad(_) => caller
+            .filter(|caller| is_call(caller))
+            .map(|caller| answer(&caller.id))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -271,16 +274,9 @@ pub(crate) fn states_of(function: &FunctionType) -> Vec<StateSpec> {
         SHY => Expiration::AfterWrite { ttl_ms: 300 },
         _ => Expiration::Never,
     };
-    let spec = |name: &str, expiration| StateSpec {
-        name: name.into(),
-        typename: TEXT.into(),
-        expiration,
-    };
-    vec![
-        spec("log", Expiration::Never),
-        spec("sum", Expiration::Never),
-        spec("recent", expiration),
-    ]
+    let spec =
+        |name: &str, expiration| StateSpec { name: name.into(), typename: TEXT.into(), expiration };
+    vec![spec("log", Expiration::Never), spec("sum", Expiration::Never), spec("recent", expiration)]
 }
 
 /// What an endpoint is asked.
@@ -313,7 +309,9 @@ pub(crate) fn answer(asked: &Asked, repaired: bool, ids: u64) -> Answered {
     let failing = asked.messages.iter().find(|(_, message)| message.work.fails());
     let failure = |kind, reason: &str| Answered::Failure(Failure::new(kind, reason));
     match failing.filter(|_| !repaired) {
-        None => Answered::Outcome { outcome: Outcome::Complete(run(asked, ids)), well_formed: true },
+        None => {
+            Answered::Outcome { outcome: Outcome::Complete(run(asked, ids)), well_formed: true }
+        }
         Some((_, message)) => match &message.work {
             Work::Poison => failure(FailureKind::Rejected, "poison"),
             Work::Fatal => failure(FailureKind::Fatal, "fatal"),

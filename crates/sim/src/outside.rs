@@ -129,19 +129,13 @@ impl World {
             return SourceRecord::Malformed { place, reason, record: Bytes::from_static(b"?") };
         }
         let failing = self.random.one_in(self.plan.failing_one_in);
-        let work =
-            if failing { failing_work(&mut self.random) } else { work(&mut self.random) };
+        let work = if failing { failing_work(&mut self.random) } else { work(&mut self.random) };
         let id = format!("{}:{record}", source_name(source));
         let apart = failing && self.plan.timed;
         let target = requested(&mut self.random, self.plan.ids, apart);
         let message = Message { id, work };
         let argument = message.value();
-        self.book.plan(
-            target.clone(),
-            Origin::Source { source, record },
-            message,
-            self.plan.ids,
-        );
+        self.book.plan(target.clone(), Origin::Source { source, record }, message, self.plan.ids);
         SourceRecord::Message { targets: vec![target], argument }
     }
 
@@ -174,7 +168,8 @@ impl World {
         self.trace.note(now, format_args!("{} asks {} {kind:?}", person.message.id, person.target));
         self.later(WAIT_MS, Event::GiveUp(number, ticket));
         let shard = self.owner(KeyGroup::of(&request.target.id, self.plan.key_groups));
-        let full = self.process.shards[shard].figures().mail_bytes >= self.plan.limits.mailbox_bytes;
+        let full =
+            self.process.shards[shard].figures().mail_bytes >= self.plan.limits.mailbox_bytes;
         self.apply(shard, Input::Request { ticket, request, kind })?;
         if full && !keyed && self.process.tickets.contains_key(&ticket) {
             return violated(Invariant::Bounds, "a request is accepted though mailboxes are full");
@@ -249,9 +244,8 @@ impl World {
     fn check_quick(&self, number: usize) -> Checked {
         let person = &self.people[number];
         let function = person.target.function.as_str();
-        let affected = ![PLAIN, SHY].contains(&function)
-            || person.message.work.fails()
-            || person.done;
+        let affected =
+            ![PLAIN, SHY].contains(&function) || person.message.work.fails() || person.done;
         let waited = self.now.since(person.asked_at.expect("accepted after it was asked"));
         if !self.plan.timed || affected || waited < QUICK_MS {
             return Ok(());
@@ -327,9 +321,8 @@ impl World {
             let group = Shard::source_group(&id, self.plan.key_groups);
             let position = self.durable.get(&Key::Source(id).encode(group));
             let finished = self.sources[source].next == self.sources[source].records.len();
-            self.sources[source].next = position.map_or(0, |position| {
-                String::from_utf8_lossy(position).parse().expect("a number")
-            });
+            self.sources[source].next = position
+                .map_or(0, |position| String::from_utf8_lossy(position).parse().expect("a number"));
             // A source that reads has its next event planned.
             if finished && self.process.generation > 0 {
                 self.later(1, Event::Read(source));
@@ -422,4 +415,3 @@ fn failing_work(random: &mut Random) -> Work {
         _ => Work::Bad(random.below(6)),
     }
 }
-

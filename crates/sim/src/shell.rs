@@ -8,11 +8,12 @@ use statera_model::{Address, Expiration, Failure, FailureKind, Millis, Outcome, 
 use statera_ports::{Answer, Refusal};
 
 use crate::check::{Checked, Invariant, encode_request, violated};
-use crate::functions::{
-    Answered, Asked, FLAKY, Message, answer, is_call, read_text, states_of,
-};
+use crate::functions::{Answered, Asked, FLAKY, Message, answer, is_call, read_text, states_of};
 use crate::plan::Sabotage;
 use crate::world::{Inside, Waiter, World};
+
+/// How long an endpoint that is down takes to say so, where that matters.
+const HANGS_MS: u64 = 5_000;
 
 impl World {
     pub(crate) fn effect(&mut self, shard: usize, effect: Effect) -> Checked {
@@ -126,8 +127,7 @@ impl World {
                 Expiration::AfterWrite { ttl_ms } => (Some(ttl_ms as u64), false),
                 Expiration::AfterInvoke { ttl_ms } => (Some(ttl_ms as u64), true),
             };
-            let expired =
-                |last: Millis| ttl_ms.is_some_and(|ttl_ms| last.after(ttl_ms) <= now);
+            let expired = |last: Millis| ttl_ms.is_some_and(|ttl_ms| last.after(ttl_ms) <= now);
             if shown.get(&*spec.name).is_some_and(|(_, last)| expired(*last)) {
                 shown.remove(&*spec.name);
             }
@@ -147,8 +147,9 @@ impl World {
         let now = self.now;
         if asked.target.function.as_str() == FLAKY && !self.calm {
             let outage = self.plan.outages.iter().any(|(from, to)| (*from..*to).contains(&now));
-            // A connection is lost now and then, but not again and again.
-            self.lost = !self.lost && self.random.one_in(10);
+            // A connection is lost now and then, but not again and again, and not beside outages: together they could
+            // look as if a message were to blame.
+            self.lost = self.plan.outages.is_empty() && !self.lost && self.random.one_in(10);
             if outage || self.lost {
                 return Answered::Failure(Failure::new(FailureKind::Unavailable, "down"));
             }
@@ -160,6 +161,9 @@ impl World {
         let stops = self.plan.sabotage == Some(Sabotage::StopWithTheFailing);
         if stops && !self.calm && target.function.as_str() != FLAKY {
             return self.plan.calm_at.since(self.now);
+        }
+        if self.plan.timed && !self.calm && target.function.as_str() == FLAKY {
+            return HANGS_MS; // It keeps its place for as long as it can.
         }
         match self.random.below(20) {
             0 => self.random.below(300),

@@ -309,8 +309,12 @@ impl World {
         for (index, shard) in self.process.shards.iter().enumerate() {
             shard.check();
             let figures = shard.figures();
-            let busy = figures.mail + figures.in_flight + figures.delayed + figures.outbox
-                + figures.dead_letters + figures.paused;
+            let busy = figures.mail
+                + figures.in_flight
+                + figures.delayed
+                + figures.outbox
+                + figures.dead_letters
+                + figures.paused;
             if busy > 0 {
                 let what = format!("shard {index} is not done: {figures:?}");
                 return violated(Invariant::Progress, what);

@@ -1,12 +1,31 @@
 //! Each checker must see what it is there to see: worlds in which something is broken on purpose.
 //!
 //! What can be broken in the shell around the core is broken here, for good. What only a change of the core itself would
-//! show was broken once by hand; each test says which change and what was reported.
+//! show was broken once by hand, and forty worlds of `all_invariants_hold_in_many_worlds` were run with it:
+//!
+//! | change of the core | reported as |
+//! |---|---|
+//! | messages that arrive after the cut and before the marker are not recorded | 1 |
+//! | consumed mail is not deleted | 1 |
+//! | the position of a source is not written | 1 |
+//! | idempotency keys are not restored | 1 |
+//! | delayed messages of two shards with one number are taken for one after a restart | 1, and an assertion |
+//! | some changed state values are left out of the delta | 1, 3 and 4 |
+//! | an instance is evicted before the store has its state | 3 |
+//! | what is released after a cut leaves with it | 4 |
+//! | records of a confirmed epoch are kept | 4 |
+//! | messages of a reply are sent before the reply is checked | 5 |
+//! | delays and tokens are not checked | 5 and 3, and an assertion |
+//! | an address does not go on with its backlog | 6 |
+//! | a closed gate lets nobody probe | 6 |
+//! | the answer to a call is not remembered for its key | 6 |
+//! | an outage counts against the messages | 8 |
+//! | a single failure counts against the messages while a failing one is sought | 8 |
+//! | a type may take all places of a shard | 8, in `those_who_fail_do_not_stop_the_others` |
 
 use statera_sim::{Invariant, Plan, Sabotage, run};
 
-/// In some of the first worlds the checker of this invariant must report the sabotage, and no other checker may be the
-/// only one to see it.
+/// In one of the first worlds the checker of this invariant is the one that reports the sabotage.
 #[track_caller]
 fn reported(invariant: Invariant, sabotage: Sabotage, plan: fn(u64) -> Plan) {
     let mut others = Vec::new();
@@ -28,7 +47,7 @@ fn a_message_that_is_processed_twice_is_seen() {
 
 #[test]
 fn a_message_that_is_lost_is_seen() {
-    reported(Invariant::ExactlyOnce, Sabotage::LoseMessagesInChannels, Plan::new);
+    reported(Invariant::ExactlyOnce, Sabotage::LoseMail, Plan::new);
 }
 
 #[test]

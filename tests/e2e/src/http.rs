@@ -209,7 +209,8 @@ fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = read_line(stream)?;
-        let length = usize::from_str_radix(&line, 16).map_err(|_| broken(format!("chunk `{line}`")))?;
+        let length =
+            usize::from_str_radix(&line, 16).map_err(|_| broken(format!("chunk `{line}`")))?;
         let start = body.len();
         body.resize(start + length, 0);
         stream.read_exact(&mut body[start..])?;

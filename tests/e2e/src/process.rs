@@ -54,7 +54,11 @@ impl Statera {
             let test = std::env::current_exe().expect("a test has a file");
             test.ancestors().nth(2).expect("it lies in the target directory").join("statera")
         });
-        assert!(binary.is_file(), "`{}` is missing; hint: cargo build -p statera", binary.display());
+        assert!(
+            binary.is_file(),
+            "`{}` is missing; hint: cargo build -p statera",
+            binary.display()
+        );
         binary
     }
 

@@ -144,7 +144,9 @@ impl Shared {
                 Mode::Dead => Reaction::Drop,
             };
             let (status, content_type, body) = match reaction {
-                Reaction::Reply(outcome) => (200, "application/octet-stream", encode_reply(&outcome)),
+                Reaction::Reply(outcome) => {
+                    (200, "application/octet-stream", encode_reply(&outcome))
+                }
                 Reaction::Raw(bytes) => (200, "application/octet-stream", bytes),
                 Reaction::Status(status, text) => (status, "text/plain", text.into_bytes()),
                 Reaction::Drop => return stream.get_ref().shutdown(Shutdown::Both),

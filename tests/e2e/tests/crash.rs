@@ -7,11 +7,10 @@
 
 mod crash_world;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crash_world::{Book, Load, Shared, World};
+use crash_world::{Load, World};
 use statera_e2e::{Mode, Random};
 
 const KILLS: u64 = 50;
@@ -39,18 +38,22 @@ fn everything_counts_once_whatever_is_killed() {
     let took = start.elapsed();
     world.restart(3);
     let shared = world.shared.clone();
-    let start = Instant::now();
     let book = load.finish();
-    println!("the load ended after {:.1} s", start.elapsed().as_secs_f64());
-    println!("function requests {}", world.functions.requests());
     let start = Instant::now();
     book.check(&shared, QUIET_TIMEOUT);
-    println!("all was quiet and right after {:.1} s", start.elapsed().as_secs_f64());
-    println!("function requests {}", world.functions.requests());
+    println!("quiet and right {:.1} s after the last start", start.elapsed().as_secs_f64());
     // Whatever came twice would come now at the latest.
     world.crash(2);
     book.check(&shared, QUIET_TIMEOUT);
-    report(&book, &shared, kills, took);
+    world.check_dead_letters();
+    let seconds = took.as_secs_f64();
+    println!("{kills} kills in {seconds:.0} s ({:.1} kills/s)", kills as f64 / seconds);
+    println!("checked: {book}");
+    println!(
+        "{} requests to functions; {} requests to the ingress were repeated",
+        world.functions.requests(),
+        shared.repeats.load(Ordering::Relaxed)
+    );
 }
 
 /// Lets the engine run for a while, troubles the function server, and kills.
@@ -72,17 +75,15 @@ fn one_life(world: &mut World, random: &mut Random) {
         }
     }
     std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
-    world.kill();
+    if random.percent(15) {
+        world.stop_or_kill(random.between(Duration::ZERO, Duration::from_millis(300)));
+    } else {
+        world.kill();
+    }
     world.functions.set_mode(Mode::Serving);
 }
 
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("`{variable}` is `{value}` instead of a number")))
-}
-
-fn report(book: &Book, shared: &Arc<Shared>, kills: u64, took: Duration) {
-    let seconds = took.as_secs_f64();
-    println!("{kills} kills in {seconds:.0} s ({:.1} kills/s); checked: {book}", kills as f64 / seconds);
-    println!("requests repeated after a failure: {}", shared.repeats.load(Ordering::Relaxed));
 }

@@ -108,9 +108,12 @@ fn a_full_disk_stops_the_engine_and_loses_nothing() {
     let data = disk.0.join("data");
     let mut statera = world.app.spawn_in(&data);
     statera.wait_until_ready();
-    let acknowledged = (0..20_000).take_while(|number| keep(&statera, *number, LENGTH)).count() as u64;
+    let acknowledged =
+        (0..20_000).take_while(|number| keep(&statera, *number, LENGTH)).count() as u64;
     let (status, log) = statera.wait_for_end();
-    println!("{acknowledged} messages of {LENGTH} bytes until the disk of 40 MiB was full: {status}");
+    println!(
+        "{acknowledged} messages of {LENGTH} bytes until the disk of 40 MiB was full: {status}"
+    );
     assert!(acknowledged > 0);
     assert_eq!(status.code(), Some(1), "{log}");
     let last = log.lines().last().unwrap();
@@ -173,7 +176,8 @@ struct Segment {
 impl Segment {
     fn last(log: &Path) -> Segment {
         let files = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("segment-");
+        let named =
+            |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("segment-");
         let mut segments: Vec<Segment> = files.filter(named).map(Segment::read).collect();
         segments.sort_by(|a, b| a.path.cmp(&b.path));
         segments.into_iter().rfind(|segment| segment.offsets.len() > 1).expect("there are records")
@@ -210,7 +214,8 @@ impl Segment {
 fn a_torn_tail_is_cut() {
     let world = World::new();
     let segment = written(&world);
-    let (last, end) = (segment.offsets[segment.offsets.len() - 2], *segment.offsets.last().unwrap());
+    let (last, end) =
+        (segment.offsets[segment.offsets.len() - 2], *segment.offsets.last().unwrap());
     // The beginning of a further record, whose end never reached the disk.
     let mut torn = std::fs::read(&segment.path).unwrap()[last as usize..][..100].to_vec();
     torn[40..].fill(0xaa);
@@ -234,7 +239,11 @@ fn a_flipped_bit_is_refused_with_its_place() {
         assert_eq!(status.code(), Some(1), "{log}");
         let name = segment.path.file_name().unwrap().to_str().unwrap();
         assert!(log.contains(name), "{log}");
-        assert!(log.contains(&format!("at byte {record}")) || log.contains(&format!("at byte {}", record + 40)), "{record}: {log}");
+        assert!(
+            log.contains(&format!("at byte {record}"))
+                || log.contains(&format!("at byte {}", record + 40)),
+            "{record}: {log}"
+        );
     }
     assert!(std::fs::read(&segment.path).unwrap() == before, "nothing was changed");
 }

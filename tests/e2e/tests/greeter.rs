@@ -53,7 +53,10 @@ fn greet(example: &str, script: &str, command: impl FnOnce(&Path) -> Command) {
         assert!(module.contains(used), "`{used}` in {module}");
     }
     let app = App::new(
-        &module.replace("8000", &port).replace("port: 8090", "port: 0").replace("port: 8091", "port: 0"),
+        &module
+            .replace("8000", &port)
+            .replace("port: 8090", "port: 0")
+            .replace("port: 8091", "port: 0"),
     );
     let copy = app.path(script);
     std::fs::write(&copy, read(script).replace("8000", &port)).unwrap();

@@ -75,7 +75,9 @@ impl World {
 
     /// Waits until the function server got so many requests.
     fn wait_for_requests(&self, count: u64) {
-        eventually(format!("{count} requests"), || (self.functions.requests() >= count).then_some(()));
+        eventually(format!("{count} requests"), || {
+            (self.functions.requests() >= count).then_some(())
+        });
     }
 }
 
@@ -183,7 +185,8 @@ fn what_can_not_be_served_is_refused() {
     let keyed = [("Content-Type", "application/vnd.e2e/Json"), ("Idempotency-Key", long.as_str())];
     let id = "i".repeat(9000);
     let long_path = format!("/v1/send/http/counter/{id}");
-    let cases: &[(u16, &str, &str, &[(&str, &str)], &[u8])] = &[
+    type Case<'a> = (u16, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+    let cases: &[Case<'_>] = &[
         (404, "POST", "/v1/send/elsewhere/counter/a", &typed, body),
         (404, "POST", "/v2/send/http/counter/a", &typed, body),
         (400, "POST", "/v1/send/http/counter", &typed, body),

@@ -60,7 +60,9 @@ fn values_of_all_types_are_kept_apart_from_none(sdk: Sdk) {
     }
     let none: Value =
         full.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
-    let values = |world: &mut World, id: &str| world.call("types", id, &json!({"do": "get"}))["values"].take();
+    let values = |world: &mut World, id: &str| {
+        world.call("types", id, &json!({"do": "get"}))["values"].take()
+    };
 
     same(&values(&mut world, "full"), &none);
     for (id, set) in [("full", &full), ("defaults", &defaults), ("deleted", &full)] {
@@ -68,7 +70,10 @@ fn values_of_all_types_are_kept_apart_from_none(sdk: Sdk) {
         same(&report["values"], set);
     }
     let names: Vec<&String> = full.as_object().unwrap().keys().collect();
-    same(&world.call("types", "deleted", &json!({"do": "delete", "names": names}))["values"], &none);
+    same(
+        &world.call("types", "deleted", &json!({"do": "delete", "names": names}))["values"],
+        &none,
+    );
     for _ in 0..2 {
         for (id, set) in [("full", &full), ("defaults", &defaults), ("deleted", &none)] {
             same(&values(&mut world, id), set);
@@ -115,11 +120,25 @@ fn state_expires_after_write_and_after_invoke(sdk: Sdk) {
 fn delayed_messages_survive_a_kill(sdk: Sdk) {
     let Some(mut world) = World::start(sdk, Options::default()) else { return };
     let start = Instant::now();
-    world.send("timer", "a", &json!({"do": "send_after", "delay_ms": 1500, "tag": 1, "answer": "none"}));
-    world.send("timer", "a", &json!({"do": "send_after", "delay_ms": 500, "tag": 2, "answer": "none"}));
+    world.send(
+        "timer",
+        "a",
+        &json!({"do": "send_after", "delay_ms": 1500, "tag": 1, "answer": "none"}),
+    );
+    world.send(
+        "timer",
+        "a",
+        &json!({"do": "send_after", "delay_ms": 500, "tag": 2, "answer": "none"}),
+    );
     world.crash();
-    world.send("timer", "b", &json!({"do": "send_after", "delay_ms": 0, "tag": 3, "answer": "none"}));
-    let fired = |world: &mut World, id: &str| world.call("timer", id, &json!({"do": "get"}))["fired"].take();
+    world.send(
+        "timer",
+        "b",
+        &json!({"do": "send_after", "delay_ms": 0, "tag": 3, "answer": "none"}),
+    );
+    let fired = |world: &mut World, id: &str| {
+        world.call("timer", id, &json!({"do": "get"}))["fired"].take()
+    };
     eventually("a message without delay", || (fired(&mut world, "b") == json!([3])).then_some(()));
     eventually("both messages", || (fired(&mut world, "a") == json!([2, 1])).then_some(()));
     assert!(start.elapsed() >= Duration::from_millis(1500));
@@ -139,7 +158,11 @@ fn a_cancelled_message_does_not_fire(sdk: Sdk) {
     world.send("timer", "a", &json!({"do": "cancel", "token": "two", "answer": "none"}));
     world.send("timer", "a", &json!({"do": "cancel", "token": "unknown", "answer": "none"}));
     // The token is free again, and this comes last of all.
-    world.send("timer", "a", &json!({"do": "send_after", "delay_ms": 900, "token": "two", "tag": "last"}));
+    world.send(
+        "timer",
+        "a",
+        &json!({"do": "send_after", "delay_ms": 900, "token": "two", "tag": "last"}),
+    );
     world.crash();
     let fired = eventually("the last message", || {
         let fired = world.call("timer", "a", &json!({"do": "get"}))["fired"].take();
@@ -167,7 +190,7 @@ fn a_rescheduled_message_fires_once(sdk: Sdk) {
 /// Sends `add` with the numbers `1..=count` to `batch`, all but the first of which wait behind it.
 fn backlog(world: &mut World, count: u64) {
     // Its states are known from now on: the first request of a type would come back for them.
-    drop(world.call("batch", "warm", &json!({"do": "get"})));
+    drop(world.call("batch", "a", &json!({"do": "get"})));
     world.sdk.set("batch", &json!({"hold": true}));
     let add = |seq: u64| json!({"do": "add", "seq": seq, "record": true, "answer": "none"});
     world.send("batch", "a", &add(1));
@@ -176,6 +199,8 @@ fn backlog(world: &mut World, count: u64) {
         world.send("batch", "a", &add(seq));
     }
     world.sdk.set("batch", &json!({"hold": false}));
+    // A question that came earlier would join the last batch.
+    world.sdk.wait("batch", "invocations", count + 1);
 }
 
 /// Waits until `batch` has counted so many, and checks that they came in order and one batch at a time.
@@ -217,7 +242,11 @@ fn callers_are_who_sent(sdk: Sdk) {
     let ask = |tag: &str| json!({"do": "who", "answer": "out", "tag": tag});
     let to = |id: &str| json!({"function": "conformance/caller", "id": id});
     world.send("caller", "a", &ask("outside"));
-    world.send("relay", "r", &json!({"do": "send", "to": to("a"), "message": ask("function"), "answer": "none"}));
+    world.send(
+        "relay",
+        "r",
+        &json!({"do": "send", "to": to("a"), "message": ask("function"), "answer": "none"}),
+    );
     let later = json!({"do": "send_after", "delay_ms": 20, "to": to("b"), "message": ask("delayed"), "answer": "none"});
     world.send("timer", "t", &later);
     let records = world.egress_at_least(3);
@@ -268,7 +297,11 @@ fn empty_values_are_values(sdk: Sdk) {
     for (record, typename) in described.iter().zip(["bool", "int", "string"]) {
         let argument = &record["json"]["received"]["argument"];
         assert_eq!(argument["typename"], format!("io.statefun.types/{typename}"), "{record}");
-        assert_eq!((&argument["has_value"], &argument["bytes"]), (&json!(true), &json!(0)), "{record}");
+        assert_eq!(
+            (&argument["has_value"], &argument["bytes"]),
+            (&json!(true), &json!(0)),
+            "{record}"
+        );
     }
     assert_eq!(described[3]["json"]["received"]["argument"]["bytes"], 0);
     assert_eq!(described[4]["json"]["received"]["argument"]["bytes"], 2);
@@ -289,7 +322,8 @@ fn empty_values_are_values(sdk: Sdk) {
 
 fn a_failure_is_tried_again(sdk: Sdk) {
     let Some(mut world) = World::start(sdk, Options::default()) else { return };
-    let report = world.call("fail", "a", &json!({"do": "fail_times", "key": "k", "times": 3, "tag": 1}));
+    let report =
+        world.call("fail", "a", &json!({"do": "fail_times", "key": "k", "times": 3, "tag": 1}));
     assert_eq!((&report["ok"], &report["attempts"]), (&json!(1), &json!(4)));
     let report = world.call("fail", "a", &json!({"do": "get"}));
     assert_eq!((&report["ok"], &report["seen"]), (&json!(1), &json!([1])));
@@ -348,14 +382,18 @@ fn a_lost_answer_has_its_effects_once(sdk: Sdk) {
         for _ in 0..2 {
             seq += 1;
             world.sdk.set("batch", &json!({"fault": fault, "times": 2}));
-            let report = world.call("batch", "a", &json!({"do": "add", "seq": seq, "record": true}));
+            let report =
+                world.call("batch", "a", &json!({"do": "add", "seq": seq, "record": true}));
             assert_eq!(report["count"], seq, "{fault}");
         }
     }
     world.sdk.set("batch", &json!({"fault": null, "times": null}));
     counted(&mut world, seq);
     let stats = world.sdk.stats("batch");
-    assert!(stats["invocations"].as_u64() >= Some(seq + 4), "it ran again after each drop: {stats}");
+    assert!(
+        stats["invocations"].as_u64() >= Some(seq + 4),
+        "it ran again after each drop: {stats}"
+    );
 }
 
 fn unusable_replies_end_as_dead_letters(sdk: Sdk) {
@@ -370,7 +408,8 @@ fn unusable_replies_end_as_dead_letters(sdk: Sdk) {
         ("status", "404"),
     ] {
         world.sdk.set("fail", &json!({"fault": fault, "status": 404, "times": null}));
-        let problem = world.try_call("fail", "a", &json!({"do": "ok", "tag": fault})).expect(502).json();
+        let problem =
+            world.try_call("fail", "a", &json!({"do": "ok", "tag": fault})).expect(502).json();
         assert!(problem["error"].as_str().unwrap().contains(reason), "{fault}: {problem}");
     }
     world.sdk.set("fail", &json!({"fault": null}));
@@ -398,7 +437,8 @@ fn a_batch_too_large_is_split(sdk: Sdk) {
     drop(world.call("batch", "warm", &json!({"do": "get"})));
     world.sdk.set("batch", &json!({"hold": true, "max_body_bytes": 20_000}));
     let pad = "x".repeat(2000);
-    let add = |seq: u64| json!({"do": "add", "seq": seq, "record": true, "answer": "none", "pad": pad});
+    let add =
+        |seq: u64| json!({"do": "add", "seq": seq, "record": true, "answer": "none", "pad": pad});
     world.send("batch", "a", &add(1));
     world.sdk.wait("batch", "held", 1);
     for seq in 2..=40 {
@@ -428,7 +468,11 @@ fn large_values_are_kept_and_sent(sdk: Sdk) {
     assert_eq!(world.call("big", "a", &json!({"do": "get"}))["blob"], set["blob"]);
 
     let to = json!({"function": "conformance/caller", "id": "c"});
-    world.send("big", "b", &json!({"do": "send", "to": to, "bytes": BYTES, "seed": 3, "answer": "none"}));
+    world.send(
+        "big",
+        "b",
+        &json!({"do": "send", "to": to, "bytes": BYTES, "seed": 3, "answer": "none"}),
+    );
     let described = world.egress_at_least(1).remove(0)["json"]["received"]["argument"].take();
     assert_eq!((&described["bytes"], &described["crc32"]), (&json!(BYTES), &set["blob"]["crc32"]));
     let direct = world.post("call", "caller", "c", "conformance/Bytes", &made).expect(200).json();

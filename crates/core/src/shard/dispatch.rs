@@ -203,7 +203,7 @@ impl Shard {
             Some((state, reason)) => {
                 // The next attempt has to find it again.
                 self.instances.get_mut(id.instance).cells[state] = Cell::UNREAD;
-
+                self.instances.measure(id.instance);
                 let failure =
                     statera_model::Failure::new(statera_model::FailureKind::Rejected, reason);
                 self.failed(id, &failure, Bytes::new());

@@ -385,8 +385,10 @@ impl Shard {
     /// If an invariant does not hold.
     pub fn check(&self) {
         let mut functions: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
-        let mut mail = 0;
+        let (mut mail, mut state_bytes) = (0, 0);
         for (index, instance) in self.instances.iter() {
+            assert_eq!(instance.bytes, instance.measured(), "measured after every change");
+            state_bytes += instance.bytes;
             let (in_flight, bytes) = functions.entry(instance.function).or_default();
             *bytes += instance.mailbox.iter().map(Message::bytes).sum::<usize>();
             mail += instance.mailbox.len();
@@ -409,6 +411,7 @@ impl Shard {
         }
         let in_flight: usize = functions.values().map(|(in_flight, _)| in_flight).sum();
         assert_eq!((in_flight, mail), (self.in_flight, self.mail_count));
+        assert_eq!(state_bytes, self.instances.bytes());
         for (index, function) in self.functions.iter().enumerate() {
             let counted = functions.get(&(index as u32)).copied().unwrap_or_default();
             assert_eq!(counted, (function.in_flight, function.mail_bytes), "{:?}", function.name);

@@ -61,7 +61,10 @@ fn a_repeated_send_counts_once() {
     let first = world.send_with_key("a/1", "m", "k");
     let second = world.send_with_key("a/1", "m", "k");
     world.commit();
-    assert_eq!((world.fates(first), world.fates(second)), (&[Fate::Accepted][..], &[Fate::Accepted][..]));
+    assert_eq!(
+        (world.fates(first), world.fates(second)),
+        (&[Fate::Accepted][..], &[Fate::Accepted][..])
+    );
     assert_eq!(world.run(), ["m"]);
     world.restart(2);
     world.commit();
@@ -120,12 +123,11 @@ fn an_answer_nobody_hears_is_remembered_for_the_key() {
 #[test]
 fn an_answer_between_two_shards_at_the_cut_is_not_lost() {
     let mut world = World::with(2, Limits::default(), &[]);
-    let (here, there) = (0..99).map(|n| n.to_string()).fold((None, None), |found, id| {
-        match world.owner(&id) {
+    let (here, there) =
+        (0..99).map(|n| n.to_string()).fold((None, None), |found, id| match world.owner(&id) {
             0 => (found.0.or(Some(id)), found.1),
             _ => (found.0, found.1.or(Some(id))),
-        }
-    });
+        });
     let (here, there) = (here.unwrap(), there.unwrap());
     world.call_with_key(&format!("a/{here}"), "m", "k");
     let invoked = world.invocation();

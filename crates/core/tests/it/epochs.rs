@@ -30,7 +30,10 @@ fn a_message_sent_and_consumed_within_an_epoch_does_not_appear() {
     let mut world = World::new();
     world.send("a/1", "m");
     let invoked = world.invocation();
-    world.answer(&invoked, reply().send("b/1", "m").later(0, "c/1", "m").cancellable("t", 9, "d/1", "m").cancel("t"));
+    world.answer(
+        &invoked,
+        reply().send("b/1", "m").later(0, "c/1", "m").cancellable("t", 9, "d/1", "m").cancel("t"),
+    );
     world.run();
     world.commit();
     assert_eq!(world.delta, []);
@@ -109,7 +112,8 @@ fn what_is_in_a_channel_at_the_cut_belongs_to_it() {
     let invoked = world.invocation();
     world.held = true;
     // The receiver cuts first, the sender sends before its own cut.
-    let cut = std::sync::Arc::new(statera_core::Cut { epoch: Epoch(world.epoch + 1), confirmed: vec![] });
+    let cut =
+        std::sync::Arc::new(statera_core::Cut { epoch: Epoch(world.epoch + 1), confirmed: vec![] });
     world.apply(1, Input::Cut(cut.clone()));
     world.answer(&invoked, reply().send(&format!("b/{there}"), "in the channel"));
     world.apply(0, Input::Cut(cut));
@@ -136,7 +140,8 @@ fn what_is_sent_after_a_cut_arrives_in_the_epoch_after() {
     world.commit();
     let invoked = world.invocation();
     world.held = true;
-    let cut = std::sync::Arc::new(statera_core::Cut { epoch: Epoch(world.epoch + 1), confirmed: vec![] });
+    let cut =
+        std::sync::Arc::new(statera_core::Cut { epoch: Epoch(world.epoch + 1), confirmed: vec![] });
     world.apply(0, Input::Cut(cut.clone()));
     world.answer(&invoked, reply().send(&format!("b/{there}"), "after"));
     world.held = false;

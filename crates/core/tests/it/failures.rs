@@ -8,7 +8,11 @@ use statera_model::FailureKind::{Fatal, Rejected, TooLarge, Unavailable};
 use crate::world::{Fate, World, policy, reply};
 
 /// Lets everybody answer, except that a batch with a message of this name fails.
-fn run_with_poison(world: &mut World, poison: &str, kind: statera_model::FailureKind) -> Vec<String> {
+fn run_with_poison(
+    world: &mut World,
+    poison: &str,
+    kind: statera_model::FailureKind,
+) -> Vec<String> {
     let mut done = Vec::new();
     for _ in 0..10_000 {
         let Some(invoked) = world.waiting.pop_front() else {
@@ -341,7 +345,10 @@ fn mail_for_functions_that_nobody_serves_goes_to_the_dead_letters() {
     let letters = world.dead_letters();
     assert_eq!(letters.len(), 2);
     let DeadBody::Message { target, mail } = &letters[0].1.body else { panic!() };
-    assert_eq!((target.to_string(), crate::world::read(&mail.argument)), ("t/nobody/1".into(), "x".into()));
+    assert_eq!(
+        (target.to_string(), crate::world::read(&mail.argument)),
+        ("t/nobody/1".into(), "x".into())
+    );
     assert_eq!(world.durable_keys(|key| matches!(key, Key::Mail { .. })).len(), 1);
 }
 

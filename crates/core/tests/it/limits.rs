@@ -33,7 +33,12 @@ fn one_type_may_use_half_of_the_bytes() {
     let mut world = World::with(1, limits, &[]);
     let long = "x".repeat(1_000);
     let accepted = |world: &mut World, target: &str| {
-        (0..).take_while(|_| { let ticket = world.send(target, &long); world.fates(ticket).is_empty() }).count()
+        (0..)
+            .take_while(|_| {
+                let ticket = world.send(target, &long);
+                world.fates(ticket).is_empty()
+            })
+            .count()
     };
     let first = accepted(&mut world, "a/1");
     assert!((8..=10).contains(&first), "{first}");

@@ -1,5 +1,5 @@
 //! Scenarios of the shard, one behaviour each. `world` is the vocabulary they are written in.
-#![allow(clippy::needless_pass_by_value, reason = "scenarios hand over what they made")]
+#![expect(clippy::unwrap_used, reason = "a scenario that cannot go on fails")]
 
 mod calls;
 mod epochs;

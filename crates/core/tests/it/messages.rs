@@ -91,7 +91,10 @@ fn delayed_messages_survive_and_overdue_ones_come_at_once() {
     world.now += 200;
     world.restart(3);
     let invoked = world.invocation();
-    assert_eq!((&*invoked.messages, &*invoked.callers), (&["first".to_owned()][..], &[Some("a/1".to_owned())][..]));
+    assert_eq!(
+        (&*invoked.messages, &*invoked.callers),
+        (&["first".to_owned()][..], &[Some("a/1".to_owned())][..])
+    );
     world.answer(&invoked, reply());
     world.pass(99);
     world.nobody_is_invoked();

@@ -29,7 +29,10 @@ fn a_redriven_message_is_processed_and_its_letter_is_gone() {
     let (mut world, id) = with_dead_letter();
     let ticket = redrive(&mut world, id);
     let invoked = world.invocation();
-    assert_eq!((&*invoked.messages, &*invoked.callers), (&["repaired".to_owned()][..], &[None][..]));
+    assert_eq!(
+        (&*invoked.messages, &*invoked.callers),
+        (&["repaired".to_owned()][..], &[None][..])
+    );
     world.answer(&invoked, reply());
     world.commit();
     assert_eq!(world.fates(ticket), [Fate::Accepted]);

@@ -525,7 +525,13 @@ impl Make {
         self.later_with(delay_ms, target, argument, None)
     }
 
-    pub(crate) fn cancellable(self, token: &str, delay_ms: i64, target: &str, argument: &str) -> Make {
+    pub(crate) fn cancellable(
+        self,
+        token: &str,
+        delay_ms: i64,
+        target: &str,
+        argument: &str,
+    ) -> Make {
         self.later_with(delay_ms, target, argument, Some(token))
     }
 

@@ -89,10 +89,13 @@ impl Keeper {
         let name = spare_name(number);
         let fail = |error| LogError::io("fill", self.disk.path(&name), error);
         let file = self.disk.create(&name).map_err(fail)?;
-        let zeros = vec![0; FILL_BYTES.min(bytes as usize)];
+        // Page by page: a file written in large pieces is kept in large pieces by the page cache, and a small append
+        // then counts, and may be written, as a whole one.
+        let zeros = [0; BLOCK_BYTES as usize];
         let fill = |offset: u64| {
-            let count = zeros.len().min((bytes - offset) as usize);
-            file.write_at(&zeros[..count], offset)?;
+            for page in (offset..bytes.min(offset + FILL_BYTES as u64)).step_by(zeros.len()) {
+                file.write_at(&zeros, page)?;
+            }
             file.sync()
         };
         if let Err(error) = (0..bytes).step_by(FILL_BYTES).try_for_each(fill) {

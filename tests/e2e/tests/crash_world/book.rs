@@ -111,13 +111,21 @@ impl Book {
             }
         };
         for (id, (balance, moves)) in &self.accounts {
-            compare(format!("account {id}"), shared.ask("account", id, &get), json!([balance, moves]));
+            compare(
+                format!("account {id}"),
+                shared.ask("account", id, &get),
+                json!([balance, moves]),
+            );
         }
         for (id, next) in self.sequences_by(|(from, to)| (from, to)) {
             compare(format!("sender {id}"), shared.ask("sender", id, &get), next);
         }
         for (id, last) in self.sequences_by(|(from, to)| (to, from)) {
-            compare(format!("receiver {id}"), shared.ask("receiver", id, &get), json!([last, null]));
+            compare(
+                format!("receiver {id}"),
+                shared.ask("receiver", id, &get),
+                json!([last, null]),
+            );
         }
         for (id, passed) in &self.passed {
             compare(format!("ring {id}"), shared.ask("ring", id, &get), json!(passed));
@@ -179,8 +187,9 @@ impl Book {
             if is != should {
                 // Whole buckets are too long to be read.
                 let (is, should) = (is.as_object().unwrap(), should.as_object().unwrap());
-                for token in is.keys().chain(should.keys()) {
-                    let count = |counts: &serde_json::Map<String, Value>| counts.get(token).cloned();
+                for token in is.keys().chain(should.keys()).collect::<BTreeSet<_>>() {
+                    let count =
+                        |counts: &serde_json::Map<String, Value>| counts.get(token).cloned();
                     let count = (count(is).unwrap_or_default(), count(should).unwrap_or_default());
                     compare(format!("token {token}"), count.0, count.1);
                 }
@@ -195,7 +204,7 @@ impl Book {
             let id = line["json"]["emitter"].as_str().unwrap().to_owned();
             found.entry(id).or_default().push(line["json"]["seq"].as_u64().unwrap());
         }
-        for id in found.keys().chain(self.emitted.keys()) {
+        for id in found.keys().chain(self.emitted.keys()).collect::<BTreeSet<_>>() {
             let is = found.get(id).cloned().unwrap_or_default();
             let count = self.emitted.get(id).copied().unwrap_or(0);
             let first_wrong = (0..).zip(1..).find(|(index, seq)| is.get(*index) != Some(seq));

@@ -39,9 +39,8 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(shared: &Arc<Shared>, random: &mut Random) -> Load {
-        let kinds: [Kind; 9] = [
-            transfers, transfers, sequences, rings, timers, timers, records, counts, counts,
-        ];
+        let kinds: [Kind; 9] =
+            [transfers, transfers, sequences, rings, timers, timers, records, counts, counts];
         let stop = Arc::new(AtomicBool::new(false));
         let book = Arc::new(Mutex::new(Book::default()));
         let mut threads = Vec::new();
@@ -64,7 +63,8 @@ impl Load {
             }));
         }
         let random = Random::new(random.below(u64::MAX));
-        let (path, stopped, lines) = (shared.folder.join("lines.jsonl"), stop.clone(), book.clone());
+        let (path, stopped, lines) =
+            (shared.folder.join("lines.jsonl"), stop.clone(), book.clone());
         threads.push(std::thread::spawn(move || write_lines(&path, &stopped, &lines, random)));
         Load { stop, book, threads }
     }
@@ -112,7 +112,14 @@ impl Requester {
     }
 
     /// Repeats a request until it is acknowledged.
-    fn repeat(&mut self, verb: &str, function: &str, id: &str, key: &str, message: &Value) -> Value {
+    fn repeat(
+        &mut self,
+        verb: &str,
+        function: &str,
+        id: &str,
+        key: &str,
+        message: &Value,
+    ) -> Value {
         let function = format!("crash/{function}");
         let target = Target { function: &function, id };
         let body = message.to_string();
@@ -134,7 +141,7 @@ impl Requester {
             None => self.shared.client()?,
         };
         let response = match verb {
-            "send" => client.send(target, TYPE, Some(key).filter(|_| std::env::var_os("NOKEY").is_none()), body),
+            "send" => client.send(target, TYPE, Some(key), body),
             _ => client.call(target, TYPE, Some(key), body),
         };
         let response = response.ok()?;
@@ -143,7 +150,9 @@ impl Requester {
             ("send", 202) => Some(Value::Null),
             ("call", 200) => Some(response.json()),
             (_, 503) => None,
-            (_, status) => panic!("{verb} {target:?} was answered with {status}: {}", response.text()),
+            (_, status) => {
+                panic!("{verb} {target:?} was answered with {status}: {}", response.text())
+            }
         }
     }
 

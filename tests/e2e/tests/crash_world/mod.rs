@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub(crate) use book::Book;
+use book::Book;
 pub(crate) use load::Load;
-use statera_e2e::{App, Client, FunctionServer, Statera, Target};
+use statera_e2e::{App, Client, FunctionServer, Statera, Target, dead_letters};
 
 /// The typename of everything that is sent.
 const TYPE: &str = "e2e/Json";
@@ -82,23 +82,28 @@ impl World {
             panic!("it ended by itself with {status}: {log}");
         }
         statera.kill();
-        if std::env::var_os("TEAR").is_some() {
-            let mut segs: Vec<_> = std::fs::read_dir(self.app.data().join("log")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("segment")).collect();
-            segs.sort();
-            for seg in segs.iter().rev() {
-                let mut bytes = std::fs::read(seg).unwrap();
-                let inc = bytes[24..32].to_vec();
-                let (mut at, mut last) = (4096usize, None);
-                while at + 40 <= bytes.len() && bytes[at + 8..at + 16] == inc[..] {
-                    last = Some(at);
-                    let len = u64::from_le_bytes(bytes[at + 32..at + 40].try_into().unwrap()) as usize;
-                    at = (at + 40 + len).next_multiple_of(4096);
-                }
-                if let Some(last) = last { bytes[last + 2] ^= 1; std::fs::write(seg, bytes).unwrap(); break; }
-            }
+        no_panic(&statera);
+    }
+
+    /// Asks it to stop, and kills it if it takes longer than this.
+    pub(crate) fn stop_or_kill(&mut self, patience: Duration) {
+        *self.shared.address.lock().unwrap() = None;
+        let mut statera = self.statera.take().expect("it was started");
+        statera.terminate();
+        std::thread::sleep(patience);
+        if !statera.is_running() {
+            let (status, log) = statera.wait_for_end();
+            assert!(status.success(), "{status}: {log}");
         }
-        let wrong = statera.log().into_iter().find(|line| line.contains("panicked"));
-        assert_eq!(wrong, None);
+        statera.kill();
+        no_panic(&statera);
+    }
+
+    /// Nothing was given up.
+    pub(crate) fn check_dead_letters(&self) {
+        let statera = self.statera.as_ref().expect("it was started");
+        let letters = dead_letters(statera.admin().expect("the admin API listens"));
+        assert!(letters.is_empty(), "{letters:?}");
     }
 
     /// Kills and starts again.
@@ -106,6 +111,11 @@ impl World {
         self.kill();
         self.restart(shards);
     }
+}
+
+fn no_panic(statera: &Statera) {
+    let wrong = statera.log().into_iter().find(|line| line.contains("panicked"));
+    assert_eq!(wrong, None);
 }
 
 impl Shared {

@@ -73,7 +73,14 @@ impl World {
         self.post("call", function, id, "conformance/Command", command.to_string().as_bytes())
     }
 
-    pub(crate) fn post(&mut self, verb: &str, function: &str, id: &str, typename: &str, body: &[u8]) -> Response {
+    pub(crate) fn post(
+        &mut self,
+        verb: &str,
+        function: &str,
+        id: &str,
+        typename: &str,
+        body: &[u8],
+    ) -> Response {
         let function = format!("conformance/{function}");
         let target = Target { function: &function, id };
         let response = match verb {
