@@ -35,19 +35,25 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let table = manifest.split("\n[").find(|table| table.starts_with("dependencies]"));
     let lines = table.unwrap_or_default().lines();
-    lines.filter_map(|line| line.strip_prefix("statera-")?.split('.').next()).map(str::to_owned).collect()
+    lines
+        .filter_map(|line| line.strip_prefix("statera-")?.split('.').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn crates_use_only_what_the_architecture_allows() {
     let architecture = read(root().join("ARCHITECTURE.md"));
     let mut allowed: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
-    let map = architecture.split("| crate | what | may use | never |").nth(1).expect("the code map");
+    let map =
+        architecture.split("| crate | what | may use | never |").nth(1).expect("the code map");
     for row in map.lines().skip(2).take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let uses = match cells[3] {
             "all" => None,
-            list => Some(list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect()),
+            list => {
+                Some(list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect())
+            }
         };
         allowed.insert(cells[1].trim_matches('`').to_owned(), uses);
     }
@@ -61,7 +67,10 @@ fn crates_use_only_what_the_architecture_allows() {
             Some(None) => {}
             Some(Some(allowed)) => {
                 let excess: Vec<_> = used.difference(allowed).collect();
-                assert!(excess.is_empty(), "`{name}` uses {excess:?}, which the code map doesn't allow");
+                assert!(
+                    excess.is_empty(),
+                    "`{name}` uses {excess:?}, which the code map doesn't allow"
+                );
             }
         }
         present.insert(name);
@@ -73,9 +82,26 @@ fn crates_use_only_what_the_architecture_allows() {
 #[test]
 fn pure_crates_name_nothing_impure() {
     const IMPURE: &[&str] = &[
-        "std::fs", "std::io", "std::net", "std::thread", "std::process", "std::env", "SystemTime",
-        "Instant", "async fn", "async move", ".await;", ".await?", ".await)", "tokio", "rand::", "RandomState", "thread_local",
-        "static mut", "std::collections::HashMap", "std::collections::HashSet",
+        "std::fs",
+        "std::io",
+        "std::net",
+        "std::thread",
+        "std::process",
+        "std::env",
+        "SystemTime",
+        "Instant",
+        "async fn",
+        "async move",
+        ".await;",
+        ".await?",
+        ".await)",
+        "tokio",
+        "rand::",
+        "RandomState",
+        "thread_local",
+        "static mut",
+        "std::collections::HashMap",
+        "std::collections::HashSet",
     ];
     for name in ["model", "protocol", "core", "ports"] {
         for file in files(&root().join("crates").join(name).join("src"), "rs") {
@@ -83,7 +109,11 @@ fn pure_crates_name_nothing_impure() {
             for (number, line) in text.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
                 if let Some(word) = IMPURE.iter().find(|word| code.contains(*word)) {
-                    panic!("{}:{}: `{word}` has no place in a pure crate", file.display(), number + 1);
+                    panic!(
+                        "{}:{}: `{word}` has no place in a pure crate",
+                        file.display(),
+                        number + 1
+                    );
                 }
             }
         }
@@ -95,7 +125,10 @@ fn pure_crates_depend_on_nothing_impure() {
     const PURE: &[&str] = &["bytes", "foldhash", "hashbrown", "slab", "thiserror"];
     for name in ["model", "protocol", "core", "ports"] {
         let manifest = read(root().join("crates").join(name).join("Cargo.toml"));
-        let table = manifest.split("\n[").find(|table| table.starts_with("dependencies]")).expect("a table");
+        let table = manifest
+            .split("\n[")
+            .find(|table| table.starts_with("dependencies]"))
+            .expect("a table");
         for line in table.lines().skip(1).filter(|line| line.contains(".workspace")) {
             let dependency = line.split('.').next().expect("a name");
             let known = dependency.starts_with("statera-") || PURE.contains(&dependency);

@@ -100,6 +100,10 @@ impl Launched {
     /// Stops in order: ingresses first, then the admin API, then the engine.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.worker.begin_stop();
+        if self.worker.has_failed() {
+            // Nothing becomes durable any more. Whether what waits for it is, nobody knows: no answer is the right one.
+            self.parts.shutdown().await;
+        }
         let ended = async { while self.parts.join_next().await.is_some() {} };
         if tokio::time::timeout(INGRESSES_STOP_MAX, ended).await.is_err() {
             tracing::warn!("some ingresses did not stop in time");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Millis, Outcome, TypedValue};
 use statera_ports::{Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch};
 
-use crate::values::Mail;
+use crate::values::{Mail, StateValue};
 
 /// The function type of waiting calls. The id of such an address is `<key group>.<unique>`, so that the answer comes
 /// back to the shard that accepted the call.
@@ -45,6 +45,8 @@ pub enum Input {
         invocation: InvocationId,
         /// What.
         outcome: Outcome,
+        /// The request as it was sent, in case the outcome can't be applied.
+        request: Bytes,
     },
     /// A function did not answer, or not usefully.
     Failed {
@@ -59,8 +61,8 @@ pub enum Input {
     Loaded {
         /// Which invocation.
         invocation: InvocationId,
-        /// The stored bytes.
-        values: Vec<Option<Bytes>>,
+        /// What is stored.
+        values: Vec<Option<StateValue>>,
     },
     /// The store now serves all changes up to this epoch.
     Flushed(Epoch),

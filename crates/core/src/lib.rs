@@ -27,7 +27,8 @@
 //!
 //! // The function answers, without effects. The cut carries both, and the ticket that may now be answered.
 //! let outcome = Outcome::Complete(Reply::default());
-//! shard.apply(Input::Completed { invocation, outcome }, now, &mut effects);
+//! let request = Default::default();
+//! shard.apply(Input::Completed { invocation, outcome, request }, now, &mut effects);
 //! let cut = Arc::new(Cut { epoch: Epoch(1), confirmed: Vec::new() });
 //! shard.apply(Input::Cut(cut), now, &mut effects);
 //! let Some(Effect::Part(part)) = effects.pop() else { panic!() };

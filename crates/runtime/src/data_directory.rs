@@ -38,7 +38,8 @@ impl DataDirectory {
         match fs::read_to_string(&meta) {
             Ok(text) => check_meta(&meta, &text, key_groups)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_meta(path, &meta, key_groups).map_err(|source| data("write", &meta, source))?;
+                write_meta(path, &meta, key_groups)
+                    .map_err(|source| data("write", &meta, source))?;
             }
             Err(source) => return Err(data("read", &meta, source)),
         }
@@ -115,7 +116,12 @@ mod tests {
 
     #[test]
     fn another_format_is_refused() {
-        for text in ["", "other\n", "statera data directory\nformat 99\n", "statera data directory\nformat 1\n"] {
+        for text in [
+            "",
+            "other\n",
+            "statera data directory\nformat 99\n",
+            "statera data directory\nformat 1\n",
+        ] {
             let directory = tempfile::tempdir().unwrap();
             fs::write(directory.path().join("meta"), text).unwrap();
             let error = DataDirectory::open(directory.path(), 128).unwrap_err();

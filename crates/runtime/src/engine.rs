@@ -41,7 +41,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn publish(&self, shard: u16, figures: Figures) {
-        let mut published = self.figures[usize::from(shard)].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published =
+            self.figures[usize::from(shard)].lock().unwrap_or_else(PoisonError::into_inner);
         *published = figures;
     }
 
@@ -58,7 +59,9 @@ impl Shared {
     /// requests for others out.
     fn is_full(&self) -> bool {
         let limit = self.application.engine.memory.mailbox_bytes / 2;
-        let figures = |shard: &Mutex<Figures>| shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes;
+        let figures = |shard: &Mutex<Figures>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes
+        };
         let mail: usize = self.figures.iter().map(figures).sum();
         mail >= limit || self.sinks_lag(limit)
     }
@@ -125,7 +128,8 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<Letter>, QueryError> {
         let first = after.map_or(0, |id| id.key_group);
-        let prefixes = (first..self.shared.key_groups).map(|g| keys::dead_letter_prefix(KeyGroup(g)));
+        let prefixes =
+            (first..self.shared.key_groups).map(|g| keys::dead_letter_prefix(KeyGroup(g)));
         let after = after.map(|id| Key::DeadLetter(id).encode(KeyGroup(id.key_group)));
         let found = self.scan(prefixes.collect(), after, limit).await?;
         found.into_iter().map(letter).collect()
@@ -153,7 +157,8 @@ impl Engine {
             DeadBody::Invocation { target, request } => {
                 let request = statera_protocol::decode_request(request).map_err(corrupt)?;
                 let mail = request.invocations.into_iter();
-                let mail = mail.map(|message| Mail { caller: message.caller, argument: message.argument });
+                let mail =
+                    mail.map(|message| Mail { caller: message.caller, argument: message.argument });
                 (target, mail.collect())
             }
             DeadBody::Record { place, .. } => {
@@ -165,7 +170,8 @@ impl Engine {
             }
         };
         let ticket = self.shared.ticket();
-        self.operate(KeyGroup(id.key_group), ticket, Input::Redrive { ticket, id, target, mail }).await
+        self.operate(KeyGroup(id.key_group), ticket, Input::Redrive { ticket, id, target, mail })
+            .await
     }
 
     /// Forgets a dead letter. Returns whether there was such a letter, once that is durable.
@@ -190,7 +196,8 @@ impl Engine {
     /// How full each shard is.
     #[must_use]
     pub fn figures(&self) -> Vec<Figures> {
-        let figures = |shard: &Mutex<Figures>| *shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures =
+            |shard: &Mutex<Figures>| *shard.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.figures.iter().map(figures).collect()
     }
 
@@ -200,7 +207,12 @@ impl Engine {
         &self.shared.application
     }
 
-    async fn operate(&self, group: KeyGroup, ticket: Ticket, input: Input) -> Result<bool, QueryError> {
+    async fn operate(
+        &self,
+        group: KeyGroup,
+        ticket: Ticket,
+        input: Input,
+    ) -> Result<bool, QueryError> {
         let (sender, receiver) = oneshot::channel();
         if group.0 >= self.shared.key_groups {
             return Ok(false);
@@ -237,7 +249,9 @@ impl Engine {
 
 fn letter((key, value): (Bytes, Bytes)) -> Result<Letter, QueryError> {
     match Key::decode(&key).map_err(corrupt)? {
-        (_, Key::DeadLetter(id)) => Ok(Letter { id, letter: DeadLetter::decode(value).map_err(corrupt)? }),
+        (_, Key::DeadLetter(id)) => {
+            Ok(Letter { id, letter: DeadLetter::decode(value).map_err(corrupt)? })
+        }
         (_, other) => Err(QueryError::Corrupt(format!("{other:?} among dead letters").into())),
     }
 }

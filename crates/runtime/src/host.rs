@@ -33,7 +33,8 @@ impl Hosts {
         if let Some(client) = self.by_function.get(function) {
             return client.clone();
         }
-        let endpoint = self.application.endpoint_for(function).expect("only served functions are invoked");
+        let endpoint =
+            self.application.endpoint_for(function).expect("only served functions are invoked");
         let client = self.clients[endpoint].clone();
         self.by_function.insert(function.clone(), client.clone());
         client
@@ -49,10 +50,8 @@ pub fn check_endpoints(application: &Application) -> Vec<EngineError> {
 }
 
 fn client(endpoint: &Endpoint) -> Result<HttpClient, EngineError> {
-    HttpClient::new(endpoint).map_err(|source| EngineError::Transport {
-        endpoint: pattern(&endpoint.functions),
-        source,
-    })
+    HttpClient::new(endpoint)
+        .map_err(|source| EngineError::Transport { endpoint: pattern(&endpoint.functions), source })
 }
 
 fn pattern(functions: &FunctionPattern) -> String {

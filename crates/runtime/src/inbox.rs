@@ -9,12 +9,27 @@ use tokio::sync::{Notify, oneshot};
 
 /// Something for a shard thread.
 pub(crate) enum Event {
-    Request { ticket: Ticket, request: Request, kind: RequestKind, waiter: Waiter },
+    Request {
+        ticket: Ticket,
+        request: Request,
+        kind: RequestKind,
+        waiter: Waiter,
+    },
     Forget(Ticket),
-    Deliver { batch: SourceBatch, taken: oneshot::Sender<()> },
+    Deliver {
+        batch: SourceBatch,
+        taken: oneshot::Sender<()>,
+    },
     /// An operator's input, which carries this ticket.
-    Operate { ticket: Ticket, input: Input, waiter: Waiter },
-    Peer { from: u16, items: Vec<PeerItem> },
+    Operate {
+        ticket: Ticket,
+        input: Input,
+        waiter: Waiter,
+    },
+    Peer {
+        from: u16,
+        items: Vec<PeerItem>,
+    },
     Cut(Arc<Cut>),
     Durable(Epoch),
     Flushed(Epoch),

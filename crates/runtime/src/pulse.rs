@@ -35,7 +35,10 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Cut, with what sinks have confirmed, and tell these when it is durable.
-    Cut { confirmed: Vec<(EgressId, SinkPosition)>, waiting: Vec<oneshot::Sender<()>> },
+    Cut {
+        confirmed: Vec<(EgressId, SinkPosition)>,
+        waiting: Vec<oneshot::Sender<()>>,
+    },
     /// The log needs nothing up to this epoch.
     Truncate(Epoch),
     Stop,

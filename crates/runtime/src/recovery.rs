@@ -26,7 +26,9 @@ pub(crate) struct Recovered {
 pub(crate) fn replay(log: &mut FileLog, store: &Store) -> Result<Epoch, EngineError> {
     let reflected = store.reflected();
     let last = match log.last_epoch() {
-        None if reflected > Epoch::ZERO => return Err(EngineError::LogMissing { store: reflected.0 }),
+        None if reflected > Epoch::ZERO => {
+            return Err(EngineError::LogMissing { store: reflected.0 });
+        }
         last => last.unwrap_or(reflected),
     };
     if last < reflected {
@@ -62,9 +64,8 @@ pub(crate) fn restore(
                 return Ok(());
             }
             Key::Outbox { egress, epoch, shard, index } => {
-                let record = TypedValue::from_encoded(value.clone()).map_err(|_| {
-                    statera_core::values::CorruptValue { kind: "egress record" }
-                })?;
+                let record = TypedValue::from_encoded(value.clone())
+                    .map_err(|_| statera_core::values::CorruptValue { kind: "egress record" })?;
                 let records = recovered.outbox.entry(egress.clone()).or_default();
                 records.insert((*epoch, *shard, *index), record);
             }
@@ -94,4 +95,3 @@ impl Recovered {
         self.outbox.iter().map(|(egress, records)| (egress, records.len()))
     }
 }
-

@@ -10,13 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use statera_core::{
-    Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants,
-};
+use statera_core::values::StateValue;
+use statera_core::{Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
 use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome};
 use statera_ports::{Answer, Refusal};
 use statera_protocol::{Decoder, Request};
-use statera_store::{Reader, StoreError};
+use statera_store::Reader;
 use tokio::sync::oneshot;
 
 use crate::engine::Shared;
@@ -206,9 +205,13 @@ impl Shell {
         Ok(())
     }
 
-    fn load(&mut self, id: InvocationId) -> Result<(), StoreError> {
+    fn load(&mut self, id: InvocationId) -> Result<(), EngineError> {
         let keys = self.shard.missing_states(id);
-        let values = keys.iter().map(|key| self.reader.get(key)).collect::<Result<_, _>>()?;
+        let read = |key: &Vec<u8>| match self.reader.get(key)? {
+            Some(bytes) => Ok(Some(StateValue::decode(bytes)?)),
+            None => Ok(None),
+        };
+        let values = keys.iter().map(read).collect::<Result<_, EngineError>>()?;
         let input = Input::Loaded { invocation: id, values };
         self.shard.apply(input, self.state.now, &mut self.state.effects);
         Ok(())
@@ -231,7 +234,7 @@ impl Shell {
             let request = Bytes::from(body);
             let reply = client.call(&function, request.clone(), remaining).await;
             let input = match reply.and_then(|reply| ended.decode(reply)) {
-                Ok(outcome) => Input::Completed { invocation: id, outcome },
+                Ok(outcome) => Input::Completed { invocation: id, outcome, request },
                 Err(failure) => Input::Failed { invocation: id, failure, request },
             };
             let mut inputs = ended.inputs.borrow_mut();

@@ -76,12 +76,15 @@ impl Worker {
         let mut log = FileLog::open(&data.log(), log_settings(settings))?;
         let last = replay(&mut log, &store)?;
 
-        let accepts = egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
+        let accepts =
+            egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
         let mut shards = make_shards(&application, inboxes.len(), accepts);
         let mut recovered = restore(&store.reader(), &mut shards, data.key_groups)?;
         let queues: BTreeMap<EgressId, Arc<SinkQueue>> = egresses
             .iter()
-            .map(|egress| (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id)))))
+            .map(|egress| {
+                (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id))))
+            })
             .collect();
         for (egress, records) in recovered.orphans() {
             tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
@@ -104,7 +107,8 @@ impl Worker {
         // Clients are made here once too, so that a certificate that can't be read is an error of the start.
         Hosts::new(application.clone())?;
         for (index, shard) in shards.into_iter().enumerate() {
-            let (shared, parts, application) = (shared.clone(), parts_sender.clone(), application.clone());
+            let (shared, parts, application) =
+                (shared.clone(), parts_sender.clone(), application.clone());
             let run = move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.map_err(|source| EngineError::Thread {
@@ -120,8 +124,15 @@ impl Worker {
         }
         drop(parts_sender);
         let sinks_queues = shared.sinks.clone();
-        let committer =
-            Committer { log, store, last, pulse: pulse.clone(), inboxes, parts, sinks: sinks_queues };
+        let committer = Committer {
+            log,
+            store,
+            last,
+            pulse: pulse.clone(),
+            inboxes,
+            parts,
+            sinks: sinks_queues,
+        };
         threads.push(spawn("commit".to_owned(), fail, move || committer.run())?);
 
         let mut sinks = Vec::new();
@@ -147,6 +158,12 @@ impl Worker {
         }
     }
 
+    /// Whether the engine has failed and can't go on.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
     /// Tells ingresses to take nothing more. Those who wait for an answer still get it.
     pub fn begin_stop(&self) {
         self.engine.shared.stopping.send_replace(true);
@@ -159,7 +176,7 @@ impl Worker {
     pub async fn stop(self) -> Result<(), EngineError> {
         self.begin_stop();
         let shared = &self.engine.shared;
-        let failed = self.failure.borrow().is_some();
+        let failed = self.has_failed();
         if !failed {
             // An error means that the commit thread failed meanwhile; the log has what was acknowledged.
             let _ = shared.pulse.flush().await;
@@ -191,7 +208,8 @@ impl Worker {
 
     async fn sinks_drained(&self) {
         let drained = || {
-            let sinks = self.engine.shared.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let sinks =
+                self.engine.shared.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             sinks.values().all(|queue| queue.is_drained())
         };
         while !drained() {

@@ -197,7 +197,7 @@ impl World {
                 {
                     reply.mutations.retain(|mutation| &*mutation.state != "sum");
                 }
-                self.apply(shard, Input::Completed { invocation: id, outcome })
+                self.apply(shard, Input::Completed { invocation: id, outcome, request })
             }
         }
     }

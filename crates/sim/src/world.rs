@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use statera_core::values::StateValue;
 use statera_core::{Cut, Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
 use statera_model::{Address, Epoch, Millis};
 use statera_ports::SinkPosition;
@@ -205,7 +206,11 @@ impl World {
                 self.answered(shard, id, target, answered, request)
             }
             Inside::Loaded { shard, id, keys } => {
-                let values: Vec<_> = keys.iter().map(|key| self.store.get(key).cloned()).collect();
+                let stored = |key: &Vec<u8>| {
+                    let bytes = self.store.get(key)?.clone();
+                    Some(StateValue::decode(bytes).expect("a state value"))
+                };
+                let values: Vec<_> = keys.iter().map(stored).collect();
                 self.figures.loads += values.iter().flatten().count() as u64;
                 self.apply(shard, Input::Loaded { invocation: id, values })
             }

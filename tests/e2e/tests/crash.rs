@@ -49,6 +49,9 @@ fn everything_counts_once_whatever_is_killed() {
     let seconds = took.as_secs_f64();
     println!("{kills} kills in {seconds:.0} s ({:.1} kills/s)", kills as f64 / seconds);
     println!("checked: {book}");
+    world.starts.sort_unstable();
+    let starts = [world.starts.len() / 2, world.starts.len() - 1].map(|rank| world.starts[rank]);
+    println!("ready again after {:?} (median), {:?} (longest)", starts[0], starts[1]);
     println!(
         "{} requests to functions; {} requests to the ingress were repeated",
         world.functions.requests(),

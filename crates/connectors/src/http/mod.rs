@@ -61,7 +61,8 @@ impl Limits {
 /// `Origin`.
 pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
+    let site =
+        origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     if site.is_some() && site == host {
         return Ok(());

@@ -13,7 +13,9 @@ use statera_ports::{BoxFuture, Engine, Refusal, Request};
 
 use super::with_status_header;
 use crate::Error;
-use crate::http::{self, Limits, Load, Problem, Response, Server, address, check_origin, vendor_type};
+use crate::http::{
+    self, Limits, Load, Problem, Response, Server, address, check_origin, vendor_type,
+};
 
 const STRING: &str = "io.statefun.types/string";
 

@@ -168,7 +168,7 @@ impl Shard {
         self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
     }
 
-    pub(super) fn loaded(&mut self, id: InvocationId, values: Vec<Option<Bytes>>) {
+    pub(super) fn loaded(&mut self, id: InvocationId, values: Vec<Option<StateValue>>) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
         assert!(matches!(instance.phase, Phase::Loading { .. }), "asked for and not answered yet");
         let states = self.functions[instance.function as usize].states.len();
@@ -185,8 +185,7 @@ impl Shard {
             }
             let Some(stored) = values.next() else { break };
             *cell = Cell { value: None, last_access: Time::default(), status: CellStatus::Clean };
-            if let Some(bytes) = stored {
-                let stored = StateValue::decode(bytes).expect("the store checks what it reads");
+            if let Some(stored) = stored {
                 cell.value = Some(stored.value.detached());
                 cell.last_access = stored.last_access;
             }

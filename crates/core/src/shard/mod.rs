@@ -161,7 +161,9 @@ impl Shard {
             }
             Input::Peer { from, item: PeerItem::Marker(cut) } => self.marker(from, &cut),
             Input::Cut(cut) => self.cut(&cut),
-            Input::Completed { invocation, outcome } => self.completed(invocation, outcome),
+            Input::Completed { invocation, outcome, request } => {
+                self.completed(invocation, outcome, request)
+            }
             Input::Failed { invocation, failure, request } => {
                 self.failed(invocation, &failure, request)
             }

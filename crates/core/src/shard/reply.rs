@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use statera_model::{
     Address, Delayed, Expiration, Failure, FailureKind, Millis, Mutation, Outcome, Reply,
     StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
@@ -16,14 +17,14 @@ use crate::keys::{self, DelayedKey};
 use crate::values;
 
 impl Shard {
-    pub(super) fn completed(&mut self, id: InvocationId, outcome: Outcome) {
+    pub(super) fn completed(&mut self, id: InvocationId, outcome: Outcome, request: Bytes) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
         let Phase::Running { batch, states, .. } = instance.phase else { return };
         let now = self.now;
         match outcome {
-            Outcome::Incomplete(asked) => self.incomplete(id, asked, states),
+            Outcome::Incomplete(asked) => self.incomplete(id, asked, states, request),
             Outcome::Complete(reply) => match self.refused(id.instance, &reply) {
-                Some(reason) => self.rejected(id, reason),
+                Some(reason) => self.rejected(id, reason, request),
                 None => {
                     let function = self.function_of(id.instance);
                     function.gate.answered();
@@ -38,10 +39,10 @@ impl Shard {
         }
     }
 
-    fn incomplete(&mut self, id: InvocationId, asked: Vec<StateSpec>, sent: usize) {
+    fn incomplete(&mut self, id: InvocationId, asked: Vec<StateSpec>, sent: usize, request: Bytes) {
         let function = self.function_of(id.instance);
         match function.register(asked, sent) {
-            Err(reason) => self.rejected(id, reason),
+            Err(reason) => self.rejected(id, reason, request),
             Ok(()) => {
                 function.gate.incomplete();
                 self.release_place(id.instance);
@@ -55,9 +56,9 @@ impl Shard {
         &mut self.functions[function as usize]
     }
 
-    fn rejected(&mut self, id: InvocationId, reason: String) {
+    fn rejected(&mut self, id: InvocationId, reason: String, request: Bytes) {
         let failure = Failure::new(FailureKind::Rejected, reason);
-        self.failed(id, &failure, bytes::Bytes::new());
+        self.failed(id, &failure, request);
     }
 
     /// Why a reply can't be applied, if it can't.

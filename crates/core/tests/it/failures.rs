@@ -77,6 +77,25 @@ fn success_forgets_what_failed_before() {
 }
 
 #[test]
+fn a_reply_that_is_refused_leaves_its_exact_request_in_the_dead_letter() {
+    let mut world = World::failing(OnFailure::DeadLetter);
+    world.send("a/1", "m");
+    let mut invoked = world.invocation();
+    for _ in 0..100 {
+        world.answer(&invoked, reply().set("undeclared", "1"));
+        if world.shards[0].figures().dead_letters == 1 {
+            break;
+        }
+        invoked = world.wait();
+    }
+    world.commit();
+    let letters = world.dead_letters();
+    let DeadBody::Invocation { request, .. } = &letters[0].1.body else { panic!() };
+    assert_eq!(request, "request [\"m\"]");
+    assert!(letters[0].1.reason.contains("`undeclared`"), "{}", letters[0].1.reason);
+}
+
+#[test]
 fn a_message_that_fails_for_its_budget_is_given_up_with_its_request() {
     let mut world = World::failing(OnFailure::DeadLetter);
     let begin = world.now;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use statera_core::delta::changes;
 use statera_core::keys::Key;
+use statera_core::values::StateValue;
 use statera_core::{
     CALL_FUNCTION, Config, Cut, Effect, Input, InvocationId, Limits, OnFailure, PeerItem, Policy,
     RequestKind, Shard, Ticket,
@@ -66,6 +67,13 @@ pub(crate) struct Invoked {
     pub(crate) messages: Vec<String>,
     pub(crate) callers: Vec<Option<String>>,
     pub(crate) remaining_ms: u64,
+}
+
+impl Invoked {
+    /// Stands for the encoded request.
+    fn bytes(&self) -> Bytes {
+        Bytes::from(format!("request {:?}", self.messages))
+    }
 }
 
 impl Invoked {
@@ -240,7 +248,11 @@ impl World {
 
     fn load(&mut self, shard: usize, id: InvocationId) {
         let keys = self.shards[shard].missing_states(id);
-        let values: Vec<_> = keys.iter().map(|key| self.store.get(key).cloned()).collect();
+        let stored = |key: &Vec<u8>| {
+            let bytes = self.store.get(key)?.clone();
+            Some(StateValue::decode(bytes).expect("a state value"))
+        };
+        let values: Vec<_> = keys.iter().map(stored).collect();
         self.loads += 1;
         self.apply(shard, Input::Loaded { invocation: id, values });
     }
@@ -321,17 +333,23 @@ impl World {
 
     pub(crate) fn answer(&mut self, invoked: &Invoked, reply: impl Into<Reply>) {
         let outcome = Outcome::Complete(reply.into());
-        self.apply(invoked.shard, Input::Completed { invocation: invoked.id, outcome });
+        self.apply(
+            invoked.shard,
+            Input::Completed { invocation: invoked.id, outcome, request: invoked.bytes() },
+        );
     }
 
     pub(crate) fn ask_for(&mut self, invoked: &Invoked, specs: Vec<StateSpec>) {
         let outcome = Outcome::Incomplete(specs);
-        self.apply(invoked.shard, Input::Completed { invocation: invoked.id, outcome });
+        self.apply(
+            invoked.shard,
+            Input::Completed { invocation: invoked.id, outcome, request: invoked.bytes() },
+        );
     }
 
     pub(crate) fn fail(&mut self, invoked: &Invoked, kind: FailureKind) {
         let failure = Failure::new(kind, "it failed");
-        let request = Bytes::from(format!("request {:?}", invoked.messages));
+        let request = invoked.bytes();
         self.apply(invoked.shard, Input::Failed { invocation: invoked.id, failure, request });
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) shared: Arc<Shared>,
     app: App,
     statera: Option<Statera>,
+    /// How long each start took until it was ready.
+    pub(crate) starts: Vec<Duration>,
 }
 
 impl World {
@@ -54,14 +56,15 @@ impl World {
             folder: app.path(""),
             repeats: AtomicU64::new(0),
         });
-        World { functions, shared, app, statera: None }
+        World { functions, shared, app, statera: None, starts: Vec::new() }
     }
 
     /// Starts the engine with so many shards, if it is not running.
     pub(crate) fn restart(&mut self, shards: u64) {
         if self.statera.is_none() {
             self.app.set_arguments(&["--set", &format!("shards={shards}")]);
-            let statera = self.app.start();
+            let (statera, took) = Statera::time_to_ready(|| self.app.spawn());
+            self.starts.push(took);
             *self.shared.address.lock().unwrap() = Some(statera.address("crash/in"));
             self.statera = Some(statera);
         }
