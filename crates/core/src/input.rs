@@ -336,6 +336,10 @@ pub const ADDRESS_BYTES_MAX: usize = 8 << 10;
 /// The longest name of a state, idempotency key or cancellation token.
 pub const NAME_BYTES_MAX: usize = 1 << 10;
 
+/// Function types a shard remembers before it refuses requests for others: namespaces served as a whole would let
+/// anybody make up types without end.
+pub(crate) const FUNCTION_TYPES_MAX: usize = 65_536;
+
 pub(crate) const STATES_PER_FUNCTION_MAX: usize = 1_000;
 
 /// Delayed messages sent in one [`Shard::apply`](crate::Shard::apply), so that a great number due at once does not hold

@@ -8,7 +8,9 @@ use statera_ports::{Answer, Refusal, Request, SourceBatch, SourceId, SourceRecor
 
 use super::reply::too_long;
 use super::{Shard, call_id};
-use crate::input::{ADDRESS_BYTES_MAX, Effect, NAME_BYTES_MAX, RequestKind, Ticket};
+use crate::input::{
+    ADDRESS_BYTES_MAX, Effect, FUNCTION_TYPES_MAX, NAME_BYTES_MAX, RequestKind, Ticket,
+};
 use crate::keys::Key;
 use crate::values::{DeadBody, DeadLetter, Dedupe, Fate};
 
@@ -73,6 +75,11 @@ impl Shard {
         let limits = self.config.limits;
         if too_long(target).is_some() {
             return Some(Refusal::TooLong { bytes_max: ADDRESS_BYTES_MAX });
+        }
+        if self.functions.len() >= FUNCTION_TYPES_MAX
+            && !self.function_index.contains_key(&target.function)
+        {
+            return Some(Refusal::Full { limit: "the number of function types" });
         }
         let function = self.function(&target.function);
         let function = &self.functions[function as usize];
