@@ -68,7 +68,11 @@ impl Run {
                 tracing::info!("stopping; once more to stop at once");
             }
             tokio::select! {
-                stopped = launched.stop() => stopped?,
+                stopped = launched.stop() => match failure {
+                    // It is said below, and once.
+                    Some(_) => {}
+                    None => stopped?,
+                },
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }

@@ -65,7 +65,7 @@ pub enum Answer {
     },
 }
 
-/// Why the engine did not accept a message. Nothing of it remains.
+/// Why the engine did not accept a message. Nothing of it remains, unless [`Refusal::Interrupted`] says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No endpoint serves the function.
@@ -92,6 +92,10 @@ pub enum Refusal {
     /// The engine is stopping; try again when it is back.
     #[error("the engine is stopping")]
     Stopping,
+    /// The engine stopped before it was known whether the message is durable. The only case in which something of it
+    /// may remain.
+    #[error("the engine stopped before the message was known to be durable")]
+    Interrupted,
 }
 
 /// The engine is stopping and takes nothing more.
@@ -153,8 +157,8 @@ pub enum SourceRecord {
 ///
 /// The engine keeps every record durably until [`Sink::write`] has confirmed it, and writes epoch after epoch in order.
 /// After a crash it calls [`Sink::recover`] with what the last confirmed write returned, as far as that had become
-/// durable, and then writes again everything after it: the same records in the same epochs in the same order. A sink
-/// is exactly-once if it undoes, recognises, or reproduces byte for byte what it has written after that position.
+/// durable, and then writes again everything after it: the same records in the same order. Which epochs share a batch may
+/// differ, so an epoch number alone does not tell what was written before. A sink is exactly-once if it undoes, recognises, or reproduces byte for byte what it has written after that position.
 pub trait Sink: Send {
     /// Prepares for writing after `last`. `None`: nothing was ever confirmed.
     fn recover(&mut self, last: Option<SinkPosition>) -> BoxFuture<'_, Result<(), SinkError>>;
@@ -193,10 +197,10 @@ pub struct SinkPosition {
     pub position: Bytes,
 }
 
-/// The egress records of one epoch, in order. Never empty.
+/// The egress records of one epoch, or of several in a row, in order. Never empty.
 #[derive(Clone, Debug)]
 pub struct SinkBatch {
-    /// The epoch. Larger than that of every batch before.
+    /// The epoch, the last one if there are several. Larger than that of every batch before.
     pub epoch: Epoch,
     /// The records.
     pub records: Vec<TypedValue>,

@@ -26,6 +26,12 @@ pub(crate) struct Committer {
     pub(crate) sinks: Arc<RwLock<BTreeMap<EgressId, Arc<SinkQueue>>>>,
 }
 
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.pulse.close();
+    }
+}
+
 impl Committer {
     /// Commits epoch after epoch until it is told to stop, or something fails.
     pub(crate) fn run(mut self) -> Result<(), EngineError> {
@@ -66,12 +72,12 @@ impl Committer {
         let deltas: Vec<&[u8]> = parts.iter().map(|part| &part.delta[..]).collect();
         self.log.append(epoch, &deltas)?;
         self.last = epoch;
+        // Before anybody is told: whoever was answered may ask the store about it.
+        self.store.absorb(epoch, deltas.concat().into())?;
         for inbox in &*self.inboxes {
             inbox.push(Event::Durable(epoch));
         }
-        let delta = deltas.concat();
         self.release_egress(epoch, parts);
-        self.store.absorb(epoch, delta.into())?;
         Ok(())
     }
 

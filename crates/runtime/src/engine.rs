@@ -59,11 +59,11 @@ impl Shared {
     /// requests for others out.
     fn is_full(&self) -> bool {
         let limit = self.application.engine.memory.mailbox_bytes / 2;
-        let figures = |shard: &Mutex<Figures>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes
+        let each = limit / self.figures.len();
+        let is_full = |shard: &Mutex<Figures>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes >= each
         };
-        let mail: usize = self.figures.iter().map(figures).sum();
-        mail >= limit || self.sinks_lag(limit)
+        self.figures.iter().any(is_full) || self.sinks_lag(limit)
     }
 
     fn sinks_lag(&self, limit: usize) -> bool {
@@ -270,18 +270,21 @@ impl statera_ports::Engine for Engine {
         let submitted = self.submit(request, RequestKind::Send, Waiter::Send(sender));
         Box::pin(async move {
             submitted?;
-            receiver.await.unwrap_or(Err(Refusal::Stopping))
+            receiver.await.unwrap_or(Err(Refusal::Interrupted))
         })
     }
 
     fn call(&self, request: Request) -> BoxFuture<'static, Result<Answer, Refusal>> {
         let (sender, receiver) = oneshot::channel();
         let submitted = self.submit(request, RequestKind::Call, Waiter::Call(sender));
-        let shared = self.shared.clone();
+        // Made here: the future may be dropped before it is ever polled.
+        let waiting = submitted.map(|(group, ticket)| {
+            let shared = self.shared.clone();
+            Waiting { shared, group, ticket: Some(ticket) }
+        });
         Box::pin(async move {
-            let (group, ticket) = submitted?;
-            let mut waiting = Waiting { shared, group, ticket: Some(ticket) };
-            let answer = receiver.await.unwrap_or(Err(Refusal::Stopping));
+            let mut waiting = waiting?;
+            let answer = receiver.await.unwrap_or(Err(Refusal::Interrupted));
             waiting.ticket = None;
             answer
         })

@@ -50,15 +50,25 @@ pub(crate) enum Waiter {
 /// what they have admitted. So it has no limit of its own, and nobody who adds to it ever waits.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Events>,
     wake: Notify,
+}
+
+#[derive(Default)]
+struct Events {
+    list: Vec<Event>,
+    /// Nobody takes events any more. Those who wait for something are told by the end of their channels.
+    closed: bool,
 }
 
 impl Inbox {
     pub(crate) fn push(&self, event: Event) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = events.is_empty();
-        events.push(event);
+        if events.closed {
+            return;
+        }
+        let was_empty = events.list.is_empty();
+        events.list.push(event);
         drop(events);
         if was_empty {
             self.wake.notify_one();
@@ -69,7 +79,14 @@ impl Inbox {
     pub(crate) fn take(&self, into: &mut Vec<Event>) {
         debug_assert!(into.is_empty());
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut *events, into);
+        std::mem::swap(&mut events.list, into);
+    }
+
+    /// The thread has ended: drops what it was told, and what it will be.
+    pub(crate) fn close(&self) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.closed = true;
+        events.list = Vec::new();
     }
 
     /// Wakes the thread for something that is not an event.
@@ -80,5 +97,28 @@ impl Inbox {
     /// Waits until there is something to take, or somebody called [`Inbox::wake`].
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_shard_that_has_ended_is_told_by_the_end_of_the_channel() {
+        let inbox = Inbox::default();
+        let event = || {
+            let (sender, receiver) = oneshot::channel();
+            let (input, ticket) = (Input::Tick, Ticket(1));
+            (Event::Operate { ticket, input, waiter: Waiter::Operator(sender) }, receiver)
+        };
+        let (before, mut first) = event();
+        inbox.push(before);
+        inbox.close();
+        let (after, mut second) = event();
+        inbox.push(after);
+        for receiver in [&mut first, &mut second] {
+            assert_eq!(receiver.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        }
     }
 }

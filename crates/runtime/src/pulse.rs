@@ -66,10 +66,14 @@ impl Pulse {
         });
     }
 
-    /// Cuts at once; the receiver is told when that is durable.
+    /// Cuts at once; the receiver is told when that is durable, or hears nothing if it will never be.
     pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.cut_within(Duration::ZERO, |state| state.waiting.push(sender));
+        self.cut_within(Duration::ZERO, |state| {
+            if !state.stop {
+                state.waiting.push(sender);
+            }
+        });
         receiver
     }
 
@@ -81,6 +85,13 @@ impl Pulse {
     pub(crate) fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_one();
+    }
+
+    /// The commit thread has ended: nobody who waits for a cut gets one.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.stop = true;
+        state.waiting = Vec::new();
     }
 
     /// Waits for the next thing to do. `last_cut` is when the last one was made.
@@ -125,5 +136,32 @@ impl Pulse {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_a_cut_after_the_end_hears_nothing() {
+        let pulse = Pulse::new(Duration::ZERO, Duration::from_millis(20));
+        let mut before = pulse.flush();
+        pulse.close();
+        let mut after = pulse.flush();
+        for receiver in [&mut before, &mut after] {
+            assert_eq!(receiver.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        }
+        assert!(matches!(pulse.next(Instant::now()), Order::Stop));
+    }
+
+    #[test]
+    fn the_most_urgent_wish_counts() {
+        let pulse = Pulse::new(Duration::ZERO, Duration::from_secs(3600));
+        pulse.raise(Wants::Soon);
+        let waiting = pulse.flush();
+        let Order::Cut { waiting: told, .. } = pulse.next(Instant::now()) else { panic!() };
+        assert_eq!(told.len(), 1);
+        drop(waiting);
     }
 }

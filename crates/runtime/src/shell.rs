@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -39,6 +39,7 @@ pub(crate) struct Shell {
 
 /// What belongs to carrying out, not to deciding.
 struct State {
+    clock: Clock,
     now: Millis,
     effects: Vec<Effect>,
     waiters: HashMap<Ticket, Waiter, RandomState>,
@@ -66,6 +67,12 @@ struct Ended {
     decoder: RefCell<Decoder>,
 }
 
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.shared.inboxes[usize::from(self.index)].close();
+    }
+}
+
 impl Shell {
     pub(crate) fn new(
         index: u16,
@@ -77,6 +84,7 @@ impl Shell {
     ) -> Shell {
         let peers = shared.inboxes.len();
         let state = State {
+            clock: Clock { since: Instant::now(), at: wall_clock() },
             now: wall_clock(),
             effects: Vec::new(),
             waiters: HashMap::default(),
@@ -101,7 +109,7 @@ impl Shell {
                 return Ok(());
             }
             self.next_round(&mut events).await;
-            self.state.now = wall_clock();
+            self.state.now = self.state.clock.now();
             for event in events.drain(..) {
                 self.handle(event)?;
             }
@@ -121,7 +129,8 @@ impl Shell {
         let inbox = &shared.inboxes[usize::from(self.index)];
         inbox.take(events);
         let deadline = self.shard.next_deadline();
-        let due = deadline.is_some_and(|deadline| deadline <= wall_clock());
+        let now = self.state.clock.now();
+        let due = deadline.is_some_and(|deadline| deadline <= now);
         if due || !events.is_empty() || !self.state.ended.inputs.borrow().is_empty() {
             // The connections on this thread have their turn too.
             return tokio::task::yield_now().await;
@@ -129,7 +138,7 @@ impl Shell {
         match deadline {
             None => inbox.woken().await,
             Some(deadline) => {
-                let sleep = Duration::from_millis(deadline.since(wall_clock())).min(SLEEP_MAX);
+                let sleep = Duration::from_millis(deadline.since(now)).min(SLEEP_MAX);
                 let _ = tokio::time::timeout(sleep, inbox.woken()).await;
             }
         }
@@ -295,10 +304,10 @@ impl Shell {
                 self.shared.inboxes[peer].push(Event::Peer { from: self.index, items });
             }
         }
+        self.shared.publish(self.index, self.shard.figures());
         for taken in self.state.taken.drain(..) {
             let _ = taken.send(());
         }
-        self.shared.publish(self.index, self.shard.figures());
         let wants = self.shard.wants();
         if wants > self.state.raised {
             self.state.raised = wants;
@@ -315,7 +324,27 @@ impl Ended {
     }
 }
 
-pub(crate) fn wall_clock() -> Millis {
+/// The wall clock, except that it never goes back: set back, it goes on from where it was, at its usual pace. The core
+/// never goes back either, and would wait until the wall clock has caught up.
+struct Clock {
+    since: Instant,
+    at: Millis,
+}
+
+impl Clock {
+    fn now(&mut self) -> Millis {
+        let elapsed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let steady = self.at.after(elapsed);
+        let wall = wall_clock();
+        if wall <= steady {
+            return steady;
+        }
+        *self = Clock { since: Instant::now(), at: wall };
+        wall
+    }
+}
+
+fn wall_clock() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -11,8 +11,11 @@ use tokio::sync::Notify;
 
 use crate::pulse::Pulse;
 
-/// Records written at once, if so many wait.
+/// Records written at once, if so many wait, unless one epoch has more.
 const BATCH_RECORDS_MAX: usize = 10_000;
+
+/// Their bytes.
+const BATCH_BYTES_MAX: usize = 16 << 20;
 
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -71,11 +74,13 @@ impl SinkQueue {
     fn try_next(&self) -> Option<(SinkBatch, usize)> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut joined = batches.pop_front()?;
-        let mut count = 1;
+        let (mut count, mut size) = (1, bytes(&joined.records));
         while let Some(next) = batches.front()
             && joined.records.len() + next.records.len() <= BATCH_RECORDS_MAX
+            && size + bytes(&next.records) <= BATCH_BYTES_MAX
         {
             let next = batches.pop_front().expect("just seen");
+            size += bytes(&next.records);
             joined.records.extend(next.records);
             joined.epoch = next.epoch;
             count += 1;

@@ -172,16 +172,21 @@ impl Worker {
     /// Stops in order: a last epoch, its egress records, their confirmations, and the store.
     ///
     /// # Errors
-    /// If the store could not be closed. Nothing is lost then.
-    pub async fn stop(self) -> Result<(), EngineError> {
+    /// If the engine has failed, before the stop or during it, or the store could not be closed. Nothing that was
+    /// acknowledged is lost then.
+    pub async fn stop(self) -> Result<(), Arc<EngineError>> {
         self.begin_stop();
         let shared = &self.engine.shared;
-        let failed = self.has_failed();
-        if !failed {
-            // An error means that the commit thread failed meanwhile; the log has what was acknowledged.
+        let last_words = async {
+            // An error means that the commit thread has failed; the log has what was acknowledged.
             let _ = shared.pulse.flush().await;
             let _ = tokio::time::timeout(SINKS_DRAIN_MAX, self.sinks_drained()).await;
             let _ = shared.pulse.flush().await;
+        };
+        tokio::select! {
+            biased;
+            _ = self.failed() => {}
+            () = last_words => {}
         }
         for sink in &self.sinks {
             sink.abort();
@@ -190,7 +195,7 @@ impl Worker {
             inbox.push(Event::Stop);
         }
         shared.pulse.stop();
-        let store = shared.store.clone();
+        let (store, failure) = (shared.store.clone(), self.failure.clone());
         let threads = self.threads;
         let close = move || {
             for thread in threads {
@@ -200,8 +205,11 @@ impl Worker {
             store.sync_now()
         };
         let closed = tokio::task::spawn_blocking(close).await;
-        match (failed, closed) {
-            (false, Ok(Err(error))) => Err(error.into()),
+        if let Some(failure) = &*failure.borrow() {
+            return Err(failure.clone());
+        }
+        match closed {
+            Ok(Err(error)) => Err(Arc::new(error.into())),
             _ => Ok(()),
         }
     }

@@ -106,6 +106,11 @@ impl From<Refusal> for Problem {
                 error,
                 "nothing was accepted; try again when it is back",
             ),
+            Refusal::Interrupted => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                error,
+                "it may have been accepted; repeat it with the same `Idempotency-Key` when it is back",
+            ),
         }
     }
 }
