@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Millis, Outcome, TypedValue};
+use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Outcome, TypedValue};
 use statera_ports::{Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch};
 
 use crate::values::{Mail, StateValue};
@@ -345,5 +345,3 @@ pub(crate) const STATES_PER_FUNCTION_MAX: usize = 1_000;
 /// Delayed messages sent in one [`Shard::apply`](crate::Shard::apply), so that a great number due at once does not hold
 /// up other work.
 pub(crate) const DUE_PER_APPLY_MAX: usize = 1_000;
-
-pub(crate) type Time = Millis;

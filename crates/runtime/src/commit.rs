@@ -1,8 +1,8 @@
 //! The commit thread: cuts epochs, makes them durable, and only then lets anything out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use statera_core::{Cut, Part};
@@ -23,7 +23,7 @@ pub(crate) struct Committer {
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) parts: Receiver<(u16, Part)>,
-    pub(crate) sinks: Arc<RwLock<BTreeMap<EgressId, Arc<SinkQueue>>>>,
+    pub(crate) sinks: Arc<BTreeMap<EgressId, Arc<SinkQueue>>>,
 }
 
 impl Drop for Committer {
@@ -86,12 +86,8 @@ impl Committer {
         for record in parts.into_iter().flat_map(|part| part.releases.egress) {
             batches.entry(record.egress).or_default().push(record.value);
         }
-        if batches.is_empty() {
-            return;
-        }
-        let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner);
         for (egress, records) in batches {
-            sinks[&egress].push(SinkBatch { epoch, records });
+            self.sinks[&egress].push(SinkBatch { epoch, records });
         }
     }
 }

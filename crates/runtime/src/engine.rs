@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) store: Arc<Store>,
-    pub(crate) sinks: Arc<RwLock<BTreeMap<EgressId, Arc<SinkQueue>>>>,
+    pub(crate) sinks: Arc<BTreeMap<EgressId, Arc<SinkQueue>>>,
     pub(crate) sources: BTreeMap<SourceId, Bytes>,
     pub(crate) figures: Vec<Mutex<Figures>>,
     pub(crate) key_groups: u16,
@@ -60,15 +60,15 @@ impl Shared {
     fn is_full(&self) -> bool {
         let limit = self.application.engine.memory.mailbox_bytes / 2;
         let each = limit / self.figures.len();
-        let is_full = |shard: &Mutex<Figures>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).mail_bytes >= each
-        };
-        self.figures.iter().any(is_full) || self.sinks_lag(limit)
+        self.figures().any(|shard| shard.mail_bytes >= each) || self.sinks_lag(limit)
+    }
+
+    fn figures(&self) -> impl Iterator<Item = Figures> {
+        self.figures.iter().map(|shard| *shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn sinks_lag(&self, limit: usize) -> bool {
-        let sinks = self.sinks.read().unwrap_or_else(PoisonError::into_inner);
-        sinks.values().map(|sink| sink.bytes()).sum::<usize>() >= limit
+        self.sinks.values().map(|sink| sink.bytes()).sum::<usize>() >= limit
     }
 
     fn is_stopping(&self) -> bool {
@@ -196,9 +196,7 @@ impl Engine {
     /// How full each shard is.
     #[must_use]
     pub fn figures(&self) -> Vec<Figures> {
-        let figures =
-            |shard: &Mutex<Figures>| *shard.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shared.figures.iter().map(figures).collect()
+        self.shared.figures().collect()
     }
 
     /// The application it runs.

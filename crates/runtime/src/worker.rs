@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -80,12 +80,14 @@ impl Worker {
             egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
         let mut shards = make_shards(&application, inboxes.len(), accepts);
         let mut recovered = restore(&store.reader(), &mut shards, data.key_groups)?;
-        let queues: BTreeMap<EgressId, Arc<SinkQueue>> = egresses
-            .iter()
-            .map(|egress| {
-                (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id))))
-            })
-            .collect();
+        let queues: Arc<BTreeMap<EgressId, Arc<SinkQueue>>> = Arc::new(
+            egresses
+                .iter()
+                .map(|egress| {
+                    (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id))))
+                })
+                .collect(),
+        );
         for (egress, records) in recovered.orphans() {
             tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
         }
@@ -93,7 +95,7 @@ impl Worker {
             inboxes: inboxes.clone(),
             pulse: pulse.clone(),
             store: store.clone(),
-            sinks: Arc::new(RwLock::new(queues.clone())),
+            sinks: queues.clone(),
             sources: recovered.sources,
             figures: shards.iter().map(|shard| Mutex::new(shard.figures())).collect(),
             key_groups: data.key_groups,
@@ -215,12 +217,8 @@ impl Worker {
     }
 
     async fn sinks_drained(&self) {
-        let drained = || {
-            let sinks =
-                self.engine.shared.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            sinks.values().all(|queue| queue.is_drained())
-        };
-        while !drained() {
+        let sinks = &self.engine.shared.sinks;
+        while !sinks.values().all(|queue| queue.is_drained()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

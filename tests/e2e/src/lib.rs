@@ -27,7 +27,7 @@ pub use dead_letters::{DeadLetter, dead_letters};
 pub use functions::{Context, Functions, json, to_json};
 pub use http::{Client, Response, Target};
 pub use lines::egress_lines;
-pub use process::Statera;
+pub use process::{Companion, Statera};
 pub use random::Random;
 pub use sdk::{Sdk, SdkServer, node_modules, python, repository};
 pub use server::{FunctionServer, Mode, Reaction};

@@ -227,3 +227,13 @@ impl Said {
         self.lines.push(line);
     }
 }
+
+/// A process of a test, such as a function server. It is killed when it is dropped.
+pub struct Companion(pub Child);
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -3,22 +3,14 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use statera_e2e::{App, Client, Statera, eventually, node_modules, python, repository, skipped};
+use statera_e2e::{
+    App, Client, Companion, Statera, eventually, node_modules, python, repository, skipped,
+};
 
 const INGRESS: &str = "io.statefun.playground/ingress";
 const EGRESS: &str = "io.statefun.playground/egress";
-
-/// A process that is killed when it is dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[test]
 fn greeter_python_runs_as_it_is() {
@@ -61,7 +53,7 @@ fn greet(example: &str, script: &str, command: impl FnOnce(&Path) -> Command) {
     let copy = app.path(script);
     std::fs::write(&copy, read(script).replace("8000", &port)).unwrap();
     let mut command = command(&copy);
-    let _server = Server(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _server = Companion(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     eventually("the function server", || TcpStream::connect(format!("localhost:{port}")).ok());
 
     let mut statera = app.start();

@@ -3,19 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use statera_e2e::{App, Statera, eventually, python, repository, skipped};
-
-/// A process that is killed when it is dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use statera_e2e::{App, Companion, Statera, eventually, python, repository, skipped};
 
 /// The first fenced block of a language in a page.
 fn block(page: &str, language: &str) -> String {
@@ -38,7 +28,7 @@ fn the_first_application_of_the_readme_runs() {
     std::fs::write(&script, program).unwrap();
     let mut command = Command::new(python);
     command.arg(&script).stdout(Stdio::null()).stderr(Stdio::null());
-    let _server = Server(command.spawn().unwrap());
+    let _server = Companion(command.spawn().unwrap());
     eventually("the function server", || TcpStream::connect(format!("localhost:{port}")).ok());
 
     let statera = app.start();

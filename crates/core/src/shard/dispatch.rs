@@ -1,11 +1,11 @@
 //! Who may run: ready instances take turns, type by type, within the limits.
 
 use bytes::Bytes;
-use statera_model::{Address, Expiration, TypedValue};
+use statera_model::{Address, Expiration, Millis, TypedValue};
 
 use super::{Alarm, Shard};
 use crate::functions::{Admission, Function, time_to_live};
-use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId, Time};
+use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
 use crate::instance::{Cell, CellStatus, Instance, Phase};
 use crate::keys;
 use crate::values::StateValue;
@@ -143,7 +143,7 @@ impl Shard {
         true
     }
 
-    fn alarm_gate(&mut self, index: u32, at: Time) {
+    fn alarm_gate(&mut self, index: u32, at: Millis) {
         let function = &mut self.functions[index as usize];
         if function.alarm.is_none_or(|pending| pending > at) {
             function.alarm = Some(at);
@@ -184,7 +184,7 @@ impl Shard {
                 continue;
             }
             let Some(stored) = values.next() else { break };
-            *cell = Cell { value: None, last_access: Time::default(), status: CellStatus::Clean };
+            *cell = Cell { value: None, last_access: Millis::default(), status: CellStatus::Clean };
             if let Some(stored) = stored {
                 cell.value = Some(stored.value.detached());
                 cell.last_access = stored.last_access;
@@ -261,7 +261,7 @@ impl Shard {
                 continue;
             };
             // A value that never expired, until now, has no time of access: it begins to age today.
-            let unknown = cell.last_access == Time::default();
+            let unknown = cell.last_access == Millis::default();
             if !unknown && cell.last_access.after(ttl_ms) <= now {
                 cell.value = None;
             } else if !unknown
