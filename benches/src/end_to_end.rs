@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::time::sleep;
 
-use crate::load::{Load, Mode, Pace, Plan, check};
+use crate::load::{Ask, Load, Mode, Pace, Plan, check};
 use crate::process::Usage;
 use crate::subject::Setup;
 use crate::table::{Table, mebibytes, quantile_ms};
@@ -114,8 +114,7 @@ impl Case<'_> {
         };
         let load = Load::start(Plan {
             ingress: subject.ingress,
-            namespace: "bench",
-            mode: self.mode,
+            ask: Ask::counter(self.mode, "bench"),
             connections: self.connections,
             ids: self.ids,
             pace: Pace::AsFastAsPossible,

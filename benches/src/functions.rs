@@ -1,4 +1,5 @@
-//! The functions under load: a counter with one state, in a process of its own with one thread.
+//! The functions under load: a counter with one state, and a function that forwards to it, in a process of their own with
+//! one thread.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -18,7 +19,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use statera_model::{Expiration, Mutation, Outcome, Outgoing, Reply, StateChange, StateSpec};
+use statera_model::{
+    Address, Expiration, Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec,
+    TypedValue,
+};
 use statera_protocol::{Decoder, OwnedRequest, encode_reply, types};
 use tokio::net::TcpListener;
 
@@ -30,9 +34,14 @@ pub(crate) const ADD: &str = "bench/Add";
 /// The type of a message that only asks for the count.
 pub(crate) const READ: &str = "bench/Read";
 
+/// The type of a message that is counted, and answered to the address that it holds.
+const ADD_FOR: &str = "bench/AddFor";
+
+const FORWARD: &str = "forward";
+const COUNTER: &str = "counter";
 const STATE: &str = "seen";
 
-/// Serves the counter until standard input ends, and says on standard output where.
+/// Serves the functions until standard input ends, and says on standard output where.
 #[derive(Args)]
 pub(crate) struct Functions {
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -111,13 +120,29 @@ impl Served {
         if self.failing.contains(&*request.target.id) {
             return None;
         }
-        let outcome = count(&request)?;
+        let outcome = match request.target.function.name() {
+            FORWARD => forward(&request)?,
+            _ => count(&request)?,
+        };
         if let Outcome::Complete(_) = outcome {
             self.requests += 1;
             self.messages += request.invocations.len() as u64;
         }
         Some(encode_reply(&outcome))
     }
+}
+
+/// Passes each message on to the counter with the same id, which answers whoever asked us.
+fn forward(request: &OwnedRequest) -> Option<Outcome> {
+    let function = Name::from_parts(request.target.function.namespace(), COUNTER);
+    let counter = Address::new(function, request.target.id.clone());
+    let mut reply = Reply::default();
+    for message in &request.invocations {
+        let caller = message.caller.as_ref()?.to_string();
+        let argument = TypedValue::new(ADD_FOR, caller.as_bytes());
+        reply.messages.push(Outgoing { target: counter.clone(), argument });
+    }
+    Some(Outcome::Complete(reply))
 }
 
 /// Counts messages, and answers each of them with the count.
@@ -134,10 +159,14 @@ fn count(request: &OwnedRequest) -> Option<Outcome> {
     let mut seen = before;
     let mut reply = Reply::default();
     for message in &request.invocations {
-        seen += i32::from(message.argument.typename() == ADD);
-        if let Some(caller) = &message.caller {
-            let argument = types::encode(seen);
-            reply.messages.push(Outgoing { target: caller.clone(), argument });
+        let typename = message.argument.typename();
+        seen += i32::from(typename != READ);
+        let asked_by = match typename {
+            ADD_FOR => Some(parse_address(message.argument.value())?),
+            _ => message.caller.clone(),
+        };
+        if let Some(target) = asked_by {
+            reply.messages.push(Outgoing { target, argument: types::encode(seen) });
         }
     }
     if seen != before {
@@ -145,6 +174,13 @@ fn count(request: &OwnedRequest) -> Option<Outcome> {
         reply.mutations.push(Mutation { state: STATE.into(), change });
     }
     Some(Outcome::Complete(reply))
+}
+
+/// An address as it is displayed: `namespace/name/id`.
+fn parse_address(text: &[u8]) -> Option<Address> {
+    let (namespace, rest) = std::str::from_utf8(text).ok()?.split_once('/')?;
+    let (name, id) = rest.split_once('/')?;
+    Some(Address::new(Name::from_parts(namespace, name), id))
 }
 
 /// The count in the body of an answer: an `IntWrapper`.

@@ -1,6 +1,7 @@
 //! The least of HTTP/1.1 that a load needs: one connection, one request at a time, written and read by hand so that the
 //! load takes little of the processors that it shares with what it measures.
 
+use std::fmt::Arguments;
 use std::io;
 use std::net::SocketAddr;
 
@@ -36,15 +37,27 @@ impl Connection {
     pub(crate) async fn request(
         &mut self,
         method: &str,
-        path: std::fmt::Arguments<'_>,
+        path: Arguments<'_>,
         typename: &str,
+    ) -> io::Result<Answer<'_>> {
+        self.request_with(method, path, format_args!("vnd.{typename}"), "").await
+    }
+
+    /// Sends a request with a body of type `application/{subtype}`.
+    pub(crate) async fn request_with(
+        &mut self,
+        method: &str,
+        path: Arguments<'_>,
+        subtype: Arguments<'_>,
+        body: &str,
     ) -> io::Result<Answer<'_>> {
         use std::io::Write;
         self.request.clear();
+        let length = body.len();
         write!(
             self.request,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/vnd.{typename}\r\n\
-             content-length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/{subtype}\r\n\
+             content-length: {length}\r\n\r\n{body}"
         )?;
         self.stream.write_all(&self.request).await?;
         self.answer.clear();

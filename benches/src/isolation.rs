@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use crate::Common;
 use crate::functions::{ADD, Running};
 use crate::http::Connection;
-use crate::load::{Load, Mode, Pace, Plan, check, read};
+use crate::load::{Ask, Load, Mode, Pace, Plan, check, read};
 use crate::subject::{Setup, Subject};
-use crate::table::quantile_ms;
+use crate::table::{median, quantile_ms};
 
 const IDS: u32 = 10_000;
 
@@ -121,8 +121,9 @@ impl Isolation {
 
 impl Bench<'_> {
     fn plan(&self, namespace: &'static str, mode: Mode, connections: usize, rate: u32) -> Plan {
+        let ask = Ask::counter(mode, namespace);
         let pace = Pace::PerSecond(rate);
-        Plan { ingress: self.subject.ingress, namespace, mode, connections, ids: IDS, pace }
+        Plan { ingress: self.subject.ingress, ask, connections, ids: IDS, pace }
     }
 
     /// Calls `b` for a while, and returns the 99th percentile in milliseconds.
@@ -211,9 +212,4 @@ fn add(all: &mut [u32], more: &[u32]) {
     for (all, more) in all.iter_mut().zip(more) {
         *all += more;
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }

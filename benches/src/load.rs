@@ -1,6 +1,8 @@
 //! The load: connections that call counters one request after another, and remember what was acknowledged.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until};
 
 use crate::functions::{ADD, READ, decode_count};
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 
 /// How long a request that was refused because something is full waits before the next one.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
@@ -36,12 +38,49 @@ impl Mode {
     }
 }
 
+/// What each request asks for: the instance `k<number>` stands between the two parts of its path.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) before: String,
+    pub(crate) after: &'static str,
+    /// The content type, behind `application/`.
+    pub(crate) subtype: String,
+    pub(crate) body: &'static str,
+}
+
+impl Ask {
+    /// Counts one at a counter of Statera.
+    pub(crate) fn counter(mode: Mode, namespace: &str) -> Ask {
+        Ask::function(mode, &format!("{namespace}/counter"))
+    }
+
+    /// Adds one by way of some function of Statera.
+    pub(crate) fn function(mode: Mode, function: &str) -> Ask {
+        Ask {
+            before: format!("/v1/{}/{function}/", mode.name()),
+            after: "",
+            subtype: format!("vnd.{ADD}"),
+            body: "",
+        }
+    }
+
+    /// Sends the request for one instance.
+    pub(crate) async fn send<'a>(
+        &self,
+        connection: &'a mut Connection,
+        id: impl Display,
+    ) -> io::Result<Answer<'a>> {
+        let Ask { before, after, subtype, body } = self;
+        let path = format_args!("{before}{id}{after}");
+        connection.request_with("POST", path, format_args!("{subtype}"), body).await
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) ingress: SocketAddr,
-    pub(crate) namespace: &'static str,
-    pub(crate) mode: Mode,
+    pub(crate) ask: Ask,
     pub(crate) connections: usize,
     /// Instances that are addressed, at random.
     pub(crate) ids: u32,
@@ -107,7 +146,7 @@ impl Load {
     pub(crate) async fn stop(self) -> anyhow::Result<Outcome> {
         self.shared.stop.set(true);
         for connection in self.connections {
-            connection.await?.with_context(|| format!("a {} failed", self.plan.mode.name()))?;
+            connection.await?.with_context(|| format!("`{}…` failed", self.plan.ask.before))?;
         }
         let mut latencies = self.shared.latencies.take();
         latencies.sort_unstable();
@@ -136,8 +175,7 @@ async fn drive(plan: Plan, index: usize, shared: Rc<Shared>) -> anyhow::Result<(
         };
         turn += 1;
         let id = random.below(plan.ids);
-        let path = format_args!("/v1/{}/{}/counter/k{id}", plan.mode.name(), plan.namespace);
-        let answer = connection.request("POST", path, ADD).await?;
+        let answer = plan.ask.send(&mut connection, format_args!("k{id}")).await?;
         match answer.status {
             200 | 202 => shared.acknowledged.borrow_mut()[id as usize] += 1,
             503 => {

@@ -13,6 +13,7 @@ mod load;
 mod process;
 mod subject;
 mod table;
+mod versus;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Command {
     Idle(idle::Idle),
     /// What one part that fails costs the others.
     Isolation(isolation::Isolation),
+    /// The same work by Statera and by Restate, in turns.
+    Versus(versus::Versus),
     /// Serve the functions (started by the other commands).
     #[command(hide = true)]
     Functions(functions::Functions),
@@ -87,6 +90,7 @@ fn run() -> anyhow::Result<()> {
             Command::EndToEnd(command) => command.run().await,
             Command::Idle(command) => command.run().await,
             Command::Isolation(command) => command.run().await,
+            Command::Versus(command) => command.run().await,
             Command::Functions(command) => command.run().await,
         }
     })

@@ -38,6 +38,30 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// Reads the figures of a running process and of its running descendants, added up.
+    pub(crate) fn of_tree(pid: u32) -> anyhow::Result<Usage> {
+        let mut sum = Usage::of(pid)?;
+        for child in children(pid) {
+            // It may have ended meanwhile.
+            let Ok(child) = Usage::of_tree(child) else { continue };
+            sum.cpu_seconds += child.cpu_seconds;
+            sum.written_bytes += child.written_bytes;
+            sum.rss_bytes += child.rss_bytes;
+            sum.rss_max_bytes += child.rss_max_bytes;
+        }
+        Ok(sum)
+    }
+}
+
+/// The processes that any thread of a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of_thread = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).ok();
+    let lists: Vec<String> = threads.flatten().filter_map(of_thread).collect();
+    lists.iter().flat_map(|list| list.split_whitespace()).flat_map(str::parse).collect()
+}
+
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

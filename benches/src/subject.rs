@@ -100,8 +100,12 @@ impl Subject {
         Ok(Subject { child, ingress, admin, start_up: at - started })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        Usage::of(self.child.0.id())
+        Usage::of(self.pid())
     }
 
     /// Stops it in order, and returns how long that took.

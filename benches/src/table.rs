@@ -29,6 +29,12 @@ pub(crate) fn quantile_ms(sorted: &[u32], per_mille: usize) -> f64 {
     sorted.get(place).map_or(f64::NAN, |micros| f64::from(*micros) / 1000.0)
 }
 
+/// The one in the middle, or the higher of two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.0}", bytes as f64 / f64::from(1 << 20))
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use statera_config::{EngineOverrides, Loaded, Problems, load, read};
+use statera_config::{EngineOverrides, Loaded, Problems, Source, load_with, read};
+
+use crate::Functions;
 
 /// Where the configuration is.
 #[derive(Args)]
 pub(crate) struct Configuration {
     /// A module file, or a directory with `module.yaml` files. May be given several times; all are merged
-    #[arg(short, long = "file", value_name = "FILE", default_value = "module.yaml")]
+    #[arg(short, long = "file", value_name = "FILE", default_value = MODULE)]
     files: Vec<PathBuf>,
     /// Override an engine setting, such as `epochs.maxInterval=50ms`; also as an environment variable
     /// `STATERA_EPOCHS_MAX_INTERVAL`
@@ -18,14 +20,29 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// Whether no file was named, and the usual one is not there.
+    fn is_missing(&self) -> bool {
+        matches!(&self.files[..], [file] if file.as_os_str() == MODULE && !file.exists())
+    }
+
     /// Reads and checks all of it.
-    pub(crate) fn load(&self) -> Result<Loaded, Problems> {
-        let sources = read(&self.files)?;
+    pub(crate) fn load(&self, functions: &Functions) -> Result<Loaded, Problems> {
+        let sources = match self.is_missing() && !functions.is_empty() {
+            true => vec![Source { name: "built in".into(), text: BUILT_IN.into() }],
+            false => read(&self.files)?,
+        };
+        let embedded = functions.iter().map(|function| function.name().clone()).collect();
         let overrides = EngineOverrides::default().with_environment(environment());
         let overrides = self.settings.iter().fold(overrides, |all, flag| all.with_flag(flag));
-        load(&sources, &overrides, &|name| std::env::var(name).ok())
+        load_with(&sources, &overrides, &|name| std::env::var(name).ok(), embedded)
     }
 }
+
+/// The file that is read if none is named.
+const MODULE: &str = "module.yaml";
+
+/// What a program with functions of its own runs with if there is no such file.
+const BUILT_IN: &str = "kind: io.statera.v1/http-ingress\nspec:\n  id: statera/http\n";
 
 /// The environment, without what is not text: such a variable can't be meant for us.
 fn environment() -> impl Iterator<Item = (String, String)> {

@@ -14,6 +14,8 @@ use statera_runtime::{Engine, EngineError, Options, Worker};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::Functions;
+
 /// How long a stop waits for ingresses to answer what they have accepted.
 const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
 
@@ -34,6 +36,7 @@ struct Admin {
 /// Starts everything. Must be called within a tokio runtime.
 pub(crate) fn launch(
     application: Application,
+    functions: Functions,
     data: PathBuf,
     admin: Option<SocketAddr>,
 ) -> anyhow::Result<Launched> {
@@ -45,7 +48,7 @@ pub(crate) fn launch(
         bound.extend(open.server);
     }
     let ingresses = application.ingresses.clone();
-    let worker = Worker::start(Options { application, data, egresses })?;
+    let worker = Worker::start(Options { application, data, egresses, functions })?;
     let engine = worker.engine();
     for spec in &ingresses {
         bound.push(statera_connectors::ingress(spec, Arc::new(engine.clone()))?);

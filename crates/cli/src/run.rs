@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::Functions;
 use crate::configuration::Configuration;
 use crate::launch::{Launched, launch};
 
@@ -39,9 +40,18 @@ enum LogFormat {
     Json,
 }
 
+/// As on a command line without arguments.
+impl Default for Run {
+    fn default() -> Run {
+        let command = Run::augment_args(clap::Command::new("run"));
+        let matches = command.get_matches_from(["run"]);
+        Run::from_arg_matches(&matches).expect("every argument has a default")
+    }
+}
+
 impl Run {
-    pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
-        let loaded = match self.configuration.load() {
+    pub(crate) fn execute(self, functions: Functions) -> anyhow::Result<ExitCode> {
+        let loaded = match self.configuration.load(&functions) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 eprintln!("{problems}");
@@ -57,7 +67,7 @@ impl Run {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
             let mut terminate =
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-            let launched = launch(loaded.application, self.data, Some(self.admin))?;
+            let launched = launch(loaded.application, functions, self.data, Some(self.admin))?;
             announce(&launched);
             let failure = tokio::select! {
                 failure = launched.failed() => Some(failure),
@@ -117,8 +127,8 @@ pub(crate) struct Validate {
 }
 
 impl Validate {
-    pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
-        match self.configuration.load() {
+    pub(crate) fn execute(self, functions: &Functions) -> anyhow::Result<ExitCode> {
+        match self.configuration.load(functions) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     eprintln!("{warning}\n");
@@ -131,8 +141,12 @@ impl Validate {
                     }
                     return Ok(ExitCode::from(WRONG_CONFIGURATION));
                 }
+                let linked = match application.embedded.len() {
+                    0 => String::new(),
+                    linked => format!("{linked} functions, "),
+                };
                 println!(
-                    "ok: {} endpoints, {} ingresses, {} egresses",
+                    "ok: {linked}{} endpoints, {} ingresses, {} egresses",
                     application.endpoints.len(),
                     application.ingresses.len(),
                     application.egresses.len()

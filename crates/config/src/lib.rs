@@ -40,7 +40,7 @@ mod words;
 mod yaml;
 
 pub use engine::EngineOverrides;
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_with};
 pub use problem::{Location, Origin, Problem, Problems, Severity};
 pub use reference::{module_reference, settings_reference};
 pub use source::{FILE_BYTES_MAX, Source, read};

@@ -1,5 +1,9 @@
 //! From the text of files to an [`Application`].
 
+use std::collections::BTreeSet;
+
+use statera_model::FunctionType;
+
 use crate::engine::EngineOverrides;
 use crate::interpolate::Interpolation;
 use crate::kinds::{KINDS, Kind, Reader, Role};
@@ -34,8 +38,21 @@ pub fn load(
     overrides: &EngineOverrides,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
+    load_with(sources, overrides, environment, BTreeSet::new())
+}
+
+/// As [`load`], for an application some of whose functions are linked into the process.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    sources: &[Source],
+    overrides: &EngineOverrides,
+    environment: &dyn Fn(&str) -> Option<String>,
+    embedded: BTreeSet<FunctionType>,
+) -> Result<Loaded, Problems> {
     let report = Report::new(sources);
-    let mut universe = Universe::default();
+    let mut universe = Universe::with_embedded(embedded);
     let mut found = false;
     for (file, source) in sources.iter().enumerate() {
         found |= read_source(file, source, environment, &mut universe, &report);

@@ -1,6 +1,6 @@
 //! What a valid configuration says, as types. Whoever holds an [`Application`] need not check anything again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use statera_model::{FunctionType, Name};
 /// All modules of an application, merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Application {
-    /// Who serves functions. At least one.
+    /// Functions that are linked into the process. They go before endpoints.
+    pub embedded: BTreeSet<FunctionType>,
+    /// Who else serves functions. At least one, unless some are linked.
     pub endpoints: Vec<Endpoint>,
     /// Where messages come in. At least one, with distinct ids.
     pub ingresses: Vec<Ingress>,
@@ -21,6 +23,12 @@ pub struct Application {
 }
 
 impl Application {
+    /// Whether anybody serves functions of this type.
+    #[must_use]
+    pub fn serves(&self, function: &FunctionType) -> bool {
+        self.embedded.contains(function) || self.endpoint_for(function).is_some()
+    }
+
     /// The index in [`Application::endpoints`] of the one that serves a function type: an exact pattern beats its
     /// namespace.
     #[must_use]

@@ -3,7 +3,7 @@
 //! Documents tell what they bind, serve and listen on even if something else is wrong with them, so that one mistake
 //! does not look like three.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,7 @@ pub(crate) struct Universe {
     pub(crate) ingresses: Vec<Ingress>,
     pub(crate) egresses: Vec<Egress>,
     pub(crate) engine: EngineReading,
+    embedded: BTreeSet<FunctionType>,
     bindings: BTreeMap<(Binding, String), Spot>,
     listeners: Vec<(SocketAddr, Spot)>,
     outputs: BTreeMap<PathBuf, Spot>,
@@ -56,6 +57,11 @@ pub(crate) struct Universe {
 }
 
 impl Universe {
+    pub(crate) fn with_embedded(embedded: BTreeSet<FunctionType>) -> Universe {
+        let patterns = embedded.iter().cloned().map(FunctionPattern::Exact).collect();
+        Universe { embedded, patterns, ..Universe::default() }
+    }
+
     /// A document of this role was found, whatever is in it.
     pub(crate) fn declared(&mut self, role: Role) {
         self.declared.push(role);
@@ -141,6 +147,7 @@ impl Universe {
             self.check_targets(report);
         }
         Application {
+            embedded: self.embedded,
             endpoints: self.endpoints,
             ingresses: self.ingresses,
             egresses: self.egresses,
@@ -149,7 +156,7 @@ impl Universe {
     }
 
     fn check_presence(&self, report: &Report) {
-        if !self.declared.contains(&Role::Endpoint) {
+        if !self.declared.contains(&Role::Endpoint) && self.embedded.is_empty() {
             let hint = "add a document such as\n\
                         kind: io.statefun.endpoints.v2/http\n\
                         spec:\n  functions: example/*\n  urlPathTemplate: http://localhost:8000/statefun";

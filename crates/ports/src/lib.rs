@@ -4,6 +4,8 @@
 //! so that a connector is tested against an engine of twenty lines, and the engine against a sink of ten.
 #![warn(missing_docs)]
 
+mod embedded;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_model::{Address, EgressId, Epoch, FunctionType, Name, TypedValue};
+
+pub use embedded::{Batch, Embedded};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -260,7 +260,7 @@ fn corrupt(error: impl std::fmt::Display) -> QueryError {
 
 impl statera_ports::Engine for Engine {
     fn covers(&self, function: &FunctionType) -> bool {
-        self.shared.application.endpoint_for(function).is_some()
+        self.shared.application.serves(function)
     }
 
     fn send(&self, request: Request) -> BoxFuture<'static, Result<(), Refusal>> {

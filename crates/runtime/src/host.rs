@@ -1,43 +1,104 @@
-//! Where functions are: one HTTP client for each endpoint, owned by one shard thread.
+//! Where functions are: in this process, or behind one HTTP client for each endpoint, owned by one shard thread.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use statera_config::{Application, Endpoint, FailurePolicy, FunctionPattern, Transport};
-use statera_core::{Directory, OnFailure, Policy};
-use statera_model::FunctionType;
+use statera_core::{Directory, Invocation, OnFailure, Policy};
+use statera_model::{Address, FunctionType, TypedValue};
+use statera_ports::{Batch, Embedded};
 use statera_transport::HttpClient;
 
 use crate::error::EngineError;
 
+/// How long a function in this process is tried: as long as one behind an endpoint that names no `call` timeout.
+const EMBEDDED_BUDGET: Duration = Duration::from_secs(60);
+
 /// Connections, and so requests at once, of a transport that names no limit.
 const IN_FLIGHT_DEFAULT: usize = 1024;
 
-/// The clients of one shard.
+/// The functions that are linked into the process, by their types.
+pub(crate) type Linked = BTreeMap<FunctionType, Arc<dyn Embedded>>;
+
+/// Who serves the function types of one shard.
 pub(crate) struct Hosts {
     application: Arc<Application>,
+    embedded: Arc<Linked>,
     clients: Vec<Rc<HttpClient>>,
-    by_function: HashMap<FunctionType, Rc<HttpClient>>,
+    /// By the numbers that the shard gives to function types.
+    known: Vec<Option<Host>>,
+}
+
+/// Who serves a function type.
+#[derive(Clone)]
+pub(crate) enum Host {
+    Embedded(Arc<dyn Embedded>),
+    Remote(Rc<HttpClient>),
 }
 
 impl Hosts {
-    pub(crate) fn new(application: Arc<Application>) -> Result<Hosts, EngineError> {
+    pub(crate) fn new(
+        application: Arc<Application>,
+        embedded: Arc<Linked>,
+    ) -> Result<Hosts, EngineError> {
         let clients = application.endpoints.iter().map(|endpoint| Ok(Rc::new(client(endpoint)?)));
         let clients = clients.collect::<Result<_, EngineError>>()?;
-        Ok(Hosts { application, clients, by_function: HashMap::new() })
+        Ok(Hosts { application, embedded, clients, known: Vec::new() })
     }
 
-    /// The client for a function that some endpoint serves.
-    pub(crate) fn client(&mut self, function: &FunctionType) -> Rc<HttpClient> {
-        if let Some(client) = self.by_function.get(function) {
-            return client.clone();
+    /// The host of a function type that somebody serves. `number` is what the shard calls it.
+    pub(crate) fn host(&mut self, number: u32, function: &FunctionType) -> &Host {
+        let index = number as usize;
+        if index >= self.known.len() {
+            self.known.resize(index + 1, None);
         }
-        let endpoint =
-            self.application.endpoint_for(function).expect("only served functions are invoked");
-        let client = self.clients[endpoint].clone();
-        self.by_function.insert(function.clone(), client.clone());
-        client
+        let (application, clients, embedded) = (&self.application, &self.clients, &self.embedded);
+        self.known[index].get_or_insert_with(|| match embedded.get(function) {
+            Some(embedded) => Host::Embedded(embedded.clone()),
+            None => {
+                let endpoint = application.endpoint_for(function);
+                Host::Remote(clients[endpoint.expect("only served functions are invoked")].clone())
+            }
+        })
+    }
+}
+
+/// The content of an invocation, for a function that outlives the moment.
+pub(crate) struct OwnedBatch {
+    target: Address,
+    states: Vec<Option<TypedValue>>,
+    messages: Vec<(Option<Address>, TypedValue)>,
+}
+
+impl OwnedBatch {
+    pub(crate) fn of(invocation: &Invocation<'_>) -> OwnedBatch {
+        let messages = invocation.messages();
+        OwnedBatch {
+            target: invocation.target().clone(),
+            states: invocation.states().map(|(_, value)| value.cloned()).collect(),
+            messages: messages.map(|(caller, value)| (caller.cloned(), value.clone())).collect(),
+        }
+    }
+}
+
+impl Batch for OwnedBatch {
+    fn target(&self) -> &Address {
+        &self.target
+    }
+
+    fn state(&self, index: usize, _name: &str) -> Option<&TypedValue> {
+        self.states[index].as_ref()
+    }
+
+    fn messages(&self) -> usize {
+        self.messages.len()
+    }
+
+    fn message(&self, index: usize) -> (Option<&Address>, &TypedValue) {
+        let (caller, value) = &self.messages[index];
+        (caller.as_ref(), value)
     }
 }
 
@@ -64,14 +125,19 @@ fn pattern(functions: &FunctionPattern) -> String {
 /// How functions are treated, as the configuration says.
 pub(crate) fn directory(application: Arc<Application>) -> Directory {
     Arc::new(move |function| {
-        let endpoint = &application.endpoints[application.endpoint_for(function)?];
-        let (call, in_flight) = match &endpoint.transport {
-            Transport::Async(transport) => (transport.call, transport.pool_size),
-            Transport::OkHttp(transport) => (transport.call, IN_FLIGHT_DEFAULT),
+        let (call, in_flight, batch_messages) = if application.embedded.contains(function) {
+            (EMBEDDED_BUDGET, IN_FLIGHT_DEFAULT, usize::MAX)
+        } else {
+            let endpoint = &application.endpoints[application.endpoint_for(function)?];
+            let most = endpoint.max_batch_requests.map_or(usize::MAX, |most| most as usize);
+            match &endpoint.transport {
+                Transport::Async(transport) => (transport.call, transport.pool_size, most),
+                Transport::OkHttp(transport) => (transport.call, IN_FLIGHT_DEFAULT, most),
+            }
         };
         let failures = &application.engine.failures;
         Some(Policy {
-            batch_messages: endpoint.max_batch_requests.map_or(usize::MAX, |most| most as usize),
+            batch_messages,
             in_flight,
             budget_ms: milliseconds(call),
             backoff_min_ms: milliseconds(failures.backoff_min),
@@ -85,6 +151,6 @@ pub(crate) fn directory(application: Arc<Application>) -> Directory {
     })
 }
 
-pub(crate) fn milliseconds(duration: std::time::Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,20 +11,25 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use statera_core::values::StateValue;
-use statera_core::{Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
+use statera_core::{
+    Effect, Input, Invocation, InvocationId, Part, PeerItem, Shard, Ticket, Wants,
+};
 use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome};
-use statera_ports::{Answer, Refusal};
+use statera_ports::{Answer, Embedded, Refusal};
 use statera_protocol::{Decoder, Request};
 use statera_store::Reader;
 use tokio::sync::oneshot;
 
 use crate::engine::Shared;
 use crate::error::EngineError;
-use crate::host::Hosts;
+use crate::host::{Host, Hosts, OwnedBatch};
 use crate::inbox::{Event, Waiter};
 
 /// The longest sleep. The wall clock may be set while we sleep, and delayed messages follow the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
+
+/// Effects after which a round ends, so that what came in meanwhile has its turn.
+const EFFECTS_PER_ROUND: usize = 1024;
 
 /// What a shard thread owns.
 pub(crate) struct Shell {
@@ -42,6 +47,8 @@ struct State {
     clock: Clock,
     now: Millis,
     effects: Vec<Effect>,
+    /// An empty list with room.
+    spare: Vec<Effect>,
     waiters: HashMap<Ticket, Waiter, RandomState>,
     taken: Vec<oneshot::Sender<()>>,
     /// What may be told to those who wait once the epoch is durable.
@@ -61,8 +68,9 @@ struct Held {
 }
 
 /// Invocations that ended, to be applied in the next round.
-#[derive(Default)]
 struct Ended {
+    shared: Arc<Shared>,
+    index: u16,
     inputs: RefCell<Vec<Input>>,
     decoder: RefCell<Decoder>,
 }
@@ -87,11 +95,17 @@ impl Shell {
             clock: Clock { since: Instant::now(), at: wall_clock() },
             now: wall_clock(),
             effects: Vec::new(),
+            spare: Vec::new(),
             waiters: HashMap::default(),
             taken: Vec::new(),
             held: VecDeque::new(),
             outgoing: (0..peers).map(|_| Vec::new()).collect(),
-            ended: Rc::default(),
+            ended: Rc::new(Ended {
+                shared: shared.clone(),
+                index,
+                inputs: RefCell::default(),
+                decoder: RefCell::default(),
+            }),
             raised: Wants::Nothing,
             stopped: false,
         };
@@ -102,8 +116,8 @@ impl Shell {
     pub(crate) async fn run(mut self, epoch: Epoch) -> Result<(), EngineError> {
         let mut events = Vec::new();
         self.shard.start(epoch, self.state.now, &mut self.state.effects);
-        self.carry_out()?;
         loop {
+            self.carry_out()?;
             self.finish_round();
             if self.state.stopped {
                 return Ok(());
@@ -111,14 +125,14 @@ impl Shell {
             self.next_round(&mut events).await;
             self.state.now = self.state.clock.now();
             for event in events.drain(..) {
-                self.handle(event)?;
+                self.handle(event);
             }
             let ended = std::mem::take(&mut *self.state.ended.inputs.borrow_mut());
             for input in ended {
-                self.apply(input)?;
+                self.apply(input);
             }
             if self.shard.next_deadline().is_some_and(|deadline| deadline <= self.state.now) {
-                self.apply(Input::Tick)?;
+                self.apply(Input::Tick);
             }
         }
     }
@@ -131,7 +145,8 @@ impl Shell {
         let deadline = self.shard.next_deadline();
         let now = self.state.clock.now();
         let due = deadline.is_some_and(|deadline| deadline <= now);
-        if due || !events.is_empty() || !self.state.ended.inputs.borrow().is_empty() {
+        let more = !self.state.effects.is_empty() || !self.state.ended.is_empty();
+        if due || more || !events.is_empty() {
             // The connections on this thread have their turn too.
             return tokio::task::yield_now().await;
         }
@@ -145,71 +160,76 @@ impl Shell {
         inbox.take(events);
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), EngineError> {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Request { ticket, request, kind, waiter } => {
                 self.state.waiters.insert(ticket, waiter);
-                self.apply(Input::Request { ticket, request, kind })
+                self.apply(Input::Request { ticket, request, kind });
             }
             Event::Forget(ticket) => {
                 self.state.waiters.remove(&ticket);
-                self.apply(Input::Forget(ticket))
+                self.apply(Input::Forget(ticket));
             }
             Event::Deliver { batch, taken } => {
                 self.state.taken.push(taken);
-                self.apply(Input::Deliver(batch))
+                self.apply(Input::Deliver(batch));
             }
             Event::Operate { ticket, input, waiter } => {
                 self.state.waiters.insert(ticket, waiter);
-                self.apply(input)
+                self.apply(input);
             }
             Event::Peer { from, items } => {
-                items.into_iter().try_for_each(|item| self.apply(Input::Peer { from, item }))
+                for item in items {
+                    self.apply(Input::Peer { from, item });
+                }
             }
             Event::Cut(cut) => self.apply(Input::Cut(cut)),
             Event::Flushed(epoch) => self.apply(Input::Flushed(epoch)),
-            Event::Durable(epoch) => {
-                self.release(epoch);
-                Ok(())
-            }
-            Event::Stop => {
-                self.state.stopped = true;
-                Ok(())
-            }
+            Event::Durable(epoch) => self.release(epoch),
+            Event::Stop => self.state.stopped = true,
         }
     }
 
-    fn apply(&mut self, input: Input) -> Result<(), EngineError> {
+    fn apply(&mut self, input: Input) {
         self.shard.apply(input, self.state.now, &mut self.state.effects);
-        self.carry_out()
     }
 
+    /// Carries out what was decided, and what follows from it, in order. Functions in this process may go on for ever
+    /// sending each other messages: after a while the rest is left for the next round.
     fn carry_out(&mut self) -> Result<(), EngineError> {
-        while !self.state.effects.is_empty() {
-            let mut effects = std::mem::take(&mut self.state.effects);
+        let mut carried_out = 0;
+        while !self.state.effects.is_empty() && carried_out < EFFECTS_PER_ROUND {
+            let mut effects = std::mem::replace(
+                &mut self.state.effects,
+                std::mem::take(&mut self.state.spare),
+            );
+            carried_out += effects.len();
             for effect in effects.drain(..) {
-                match effect {
-                    Effect::Invoke(id) => self.invoke(id),
-                    Effect::Load(id) => self.load(id)?,
-                    Effect::Send { shard, message } => {
-                        self.state.outgoing[usize::from(shard)].push(PeerItem::Message(message));
+                self.carry_out_one(effect)?;
+            }
+            self.state.spare = effects;
+        }
+        Ok(())
+    }
+
+    fn carry_out_one(&mut self, effect: Effect) -> Result<(), EngineError> {
+        match effect {
+            Effect::Invoke(id) => self.invoke(id),
+            Effect::Load(id) => self.load(id)?,
+            Effect::Send { shard, message } => {
+                self.state.outgoing[usize::from(shard)].push(PeerItem::Message(message));
+            }
+            Effect::Marker(cut) => {
+                for (peer, outgoing) in self.state.outgoing.iter_mut().enumerate() {
+                    if peer != usize::from(self.index) {
+                        outgoing.push(PeerItem::Marker(cut.clone()));
                     }
-                    Effect::Marker(cut) => {
-                        for (peer, outgoing) in self.state.outgoing.iter_mut().enumerate() {
-                            if peer != usize::from(self.index) {
-                                outgoing.push(PeerItem::Marker(cut.clone()));
-                            }
-                        }
-                        self.state.raised = Wants::Nothing;
-                    }
-                    Effect::Part(part) => self.hand_in(part),
-                    Effect::Refuse { ticket, refusal } => self.refuse(ticket, refusal),
-                    Effect::Unknown(ticket) => self.tell_operator(ticket, false),
                 }
+                self.state.raised = Wants::Nothing;
             }
-            if self.state.effects.is_empty() {
-                self.state.effects = effects; // Keep its room.
-            }
+            Effect::Part(part) => self.hand_in(part),
+            Effect::Refuse { ticket, refusal } => self.refuse(ticket, refusal),
+            Effect::Unknown(ticket) => self.tell_operator(ticket, false),
         }
         Ok(())
     }
@@ -228,30 +248,28 @@ impl Shell {
 
     fn invoke(&mut self, id: InvocationId) {
         let Some(invocation) = self.shard.invocation(id) else { return };
-        let request = Request {
-            target: invocation.target(),
-            states: invocation.states(),
-            invocations: invocation.messages(),
-        };
-        let mut body = Vec::with_capacity(request.encoded_len());
-        request.encode(&mut body);
-        let function = invocation.target().function.clone();
-        let remaining = Duration::from_millis(invocation.remaining_ms);
-        let client = self.hosts.client(&function);
-        let (ended, shared, index) = (self.state.ended.clone(), self.shared.clone(), self.index);
-        tokio::task::spawn_local(async move {
-            let request = Bytes::from(body);
-            let reply = client.call(&function, request.clone(), remaining).await;
-            let input = match reply.and_then(|reply| ended.decode(reply)) {
-                Ok(outcome) => Input::Completed { invocation: id, outcome, request },
-                Err(failure) => Input::Failed { invocation: id, failure, request },
-            };
-            let mut inputs = ended.inputs.borrow_mut();
-            inputs.push(input);
-            if inputs.len() == 1 {
-                shared.inboxes[usize::from(index)].wake();
+        let function = &invocation.target().function;
+        match self.hosts.host(invocation.function(), function) {
+            Host::Embedded(embedded) => match invoke_here(id, &**embedded, &invocation) {
+                Some(input) => self.shard.apply(input, self.state.now, &mut self.state.effects),
+                None => {
+                    let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
+                    let ended = async move { running.await.map(Outcome::Complete) };
+                    Attempt::run(id, encode(&invocation), self.state.ended.clone(), ended);
+                }
+            },
+            Host::Remote(client) => {
+                let (client, function) = (client.clone(), function.clone());
+                let remaining = Duration::from_millis(invocation.remaining_ms);
+                let request = encode(&invocation);
+                let (body, ended) = (request.clone(), self.state.ended.clone());
+                let decoding = ended.clone();
+                Attempt::run(id, request, ended, async move {
+                    let reply = client.call(&function, body, remaining).await;
+                    reply.and_then(|reply| decoding.decode(reply))
+                });
             }
-        });
+        }
     }
 
     /// Hands the shard's part of an epoch to the commit thread, and holds back who waits for it.
@@ -316,11 +334,87 @@ impl Shell {
     }
 }
 
+/// Invokes a function inline, unless it waits for something.
+fn invoke_here(
+    id: InvocationId,
+    embedded: &dyn Embedded,
+    invocation: &Invocation<'_>,
+) -> Option<Input> {
+    let states = embedded.states();
+    let result = match invocation.state_count() < states.len() {
+        true => Ok(Outcome::Incomplete(states.to_vec())),
+        false => embedded.invoke(invocation)?.map(Outcome::Complete),
+    };
+    Some(match result {
+        // No request goes with it: what the engine then refuses lies in the dead letters as it came.
+        Ok(outcome) => Input::Completed { invocation: id, outcome, request: Bytes::new() },
+        Err(failure) => Input::Failed { invocation: id, failure, request: encode(invocation) },
+    })
+}
+
+/// The request of an invocation as it is sent, or would be.
+fn encode(invocation: &Invocation<'_>) -> Bytes {
+    let request = Request {
+        target: invocation.target(),
+        states: invocation.states(),
+        invocations: invocation.messages(),
+    };
+    let mut body = Vec::with_capacity(request.encoded_len());
+    request.encode(&mut body);
+    body.into()
+}
+
 impl Ended {
     fn decode(&self, reply: Bytes) -> Result<Outcome, Failure> {
         self.decoder.borrow_mut().reply(reply).map_err(|error| {
             Failure::new(FailureKind::Rejected, format!("the reply can't be read: {error}"))
         })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.inputs.borrow().is_empty()
+    }
+
+    fn add(&self, input: Input) {
+        let mut inputs = self.inputs.borrow_mut();
+        inputs.push(input);
+        if inputs.len() == 1 {
+            self.shared.inboxes[usize::from(self.index)].wake();
+        }
+    }
+}
+
+/// An invocation that runs beside everything else on this thread. Ends with an input, whatever becomes of its task.
+struct Attempt {
+    id: InvocationId,
+    request: Bytes,
+    ended: Rc<Ended>,
+    result: Option<Result<Outcome, Failure>>,
+}
+
+impl Attempt {
+    fn run(
+        id: InvocationId,
+        request: Bytes,
+        ended: Rc<Ended>,
+        running: impl Future<Output = Result<Outcome, Failure>> + 'static,
+    ) {
+        let attempt = Attempt { id, request, ended, result: None };
+        tokio::task::spawn_local(async move {
+            let mut attempt = attempt;
+            attempt.result = Some(running.await);
+        });
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let (invocation, request) = (self.id, std::mem::take(&mut self.request));
+        let lost = || Err(Failure::new(FailureKind::Rejected, "the invocation panicked"));
+        self.ended.add(match self.result.take().unwrap_or_else(lost) {
+            Ok(outcome) => Input::Completed { invocation, outcome, request },
+            Err(failure) => Input::Failed { invocation, failure, request },
+        });
     }
 }
 

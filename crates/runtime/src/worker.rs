@@ -13,7 +13,7 @@ use statera_config::{Application, Durability, EngineSettings};
 use statera_core::{Config, Limits, Shard};
 use statera_log::FileLog;
 use statera_model::EgressId;
-use statera_ports::{Accepts, Egress};
+use statera_ports::{Accepts, Egress, Embedded};
 use statera_store::{Progress, Store};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -22,7 +22,7 @@ use crate::commit::Committer;
 use crate::data_directory::DataDirectory;
 use crate::engine::{Engine, Shared};
 use crate::error::EngineError;
-use crate::host::{Hosts, directory, milliseconds};
+use crate::host::{Hosts, Linked, directory, milliseconds};
 use crate::inbox::{Event, Inbox};
 use crate::pulse::Pulse;
 use crate::recovery::{replay, restore};
@@ -40,6 +40,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Where records leave. One for each egress of the application.
     pub egresses: Vec<Egress>,
+    /// The functions that the application names as embedded.
+    pub functions: Vec<Arc<dyn Embedded>>,
 }
 
 /// A running engine.
@@ -57,8 +59,11 @@ impl Worker {
     /// # Errors
     /// If the data directory can't be used, or an endpoint can't be called.
     pub fn start(options: Options) -> Result<Worker, EngineError> {
-        let Options { application, data, egresses } = options;
+        let Options { application, data, egresses, functions } = options;
         let application = Arc::new(application);
+        let embedded = functions.into_iter().map(|function| (function.name().clone(), function));
+        let embedded: Arc<Linked> = Arc::new(embedded.collect());
+        debug_assert!(application.embedded.iter().eq(embedded.keys()), "each is named and there");
         let settings = &application.engine;
         let data = DataDirectory::open(&data, settings.key_groups)?;
         let inboxes: Arc<[Inbox]> = (0..shard_count(settings)).map(|_| Inbox::default()).collect();
@@ -107,10 +112,10 @@ impl Worker {
         let (parts_sender, parts) = mpsc::channel();
         let mut threads = Vec::new();
         // Clients are made here once too, so that a certificate that can't be read is an error of the start.
-        Hosts::new(application.clone())?;
+        Hosts::new(application.clone(), embedded.clone())?;
         for (index, shard) in shards.into_iter().enumerate() {
-            let (shared, parts, application) =
-                (shared.clone(), parts_sender.clone(), application.clone());
+            let (shared, parts) = (shared.clone(), parts_sender.clone());
+            let (application, embedded) = (application.clone(), embedded.clone());
             let run = move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.map_err(|source| EngineError::Thread {
@@ -118,7 +123,7 @@ impl Worker {
                     source,
                 })?;
                 let reader = shared.store.reader();
-                let hosts = Hosts::new(application)?;
+                let hosts = Hosts::new(application, embedded)?;
                 let shell = Shell::new(index as u16, shard, shared, reader, hosts, parts);
                 LocalSet::new().block_on(&runtime, shell.run(last))
             };

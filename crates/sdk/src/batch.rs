@@ -1,25 +1,8 @@
-//! What a host hands to a function: an address, its state, and messages.
+//! What a host hands to a function, as it came over the wire.
 
 use statera_model::{Address, TypedValue};
+use statera_ports::Batch;
 use statera_protocol::OwnedRequest;
-
-/// One invocation as its host sees it: the messages for one address, in order, with the values of its state. A host lends
-/// this to [`Function::invoke`](crate::Function::invoke); nothing of it is copied or decoded before the function asks.
-pub trait Batch: Sync {
-    /// Who is invoked.
-    fn target(&self) -> &Address;
-
-    /// The value of a state, if there is one. `index` is its place among [`Function::specs`](crate::Function::specs),
-    /// for hosts that keep states in that order; `name` is its name, for the others.
-    fn state(&self, index: usize, name: &str) -> Option<&TypedValue>;
-
-    /// How many messages there are.
-    fn messages(&self) -> usize;
-
-    /// A message, counted from zero: who sent it (`None` if it came from outside), and what it carries. Not called with
-    /// an index that is not less than [`Batch::messages`].
-    fn message(&self, index: usize) -> (Option<&Address>, &TypedValue);
-}
 
 /// A batch that was received as a request.
 pub(crate) struct Received(pub(crate) OwnedRequest);

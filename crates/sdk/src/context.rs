@@ -8,8 +8,8 @@ use std::time::Duration;
 use statera_model::{
     Address, Delayed, Egress, Mutation, Outgoing, Reply, StateChange, StateSpec, TypedValue,
 };
+use statera_ports::Batch;
 
-use crate::batch::Batch;
 use crate::cell::Cell;
 use crate::error::{Error, Result};
 use crate::target::{To, ToName};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use statera_model::{Failure, FailureKind, FunctionType, Reply, StateSpec, TypedValue};
+use statera_ports::{Batch, BoxFuture, Embedded};
 
-use crate::batch::Batch;
 use crate::context::{Context, Home, Progress};
 use crate::error::{Error, Result};
 use crate::value::{Answer, Argument};
@@ -162,6 +162,26 @@ impl Function {
             settle(&mut progress, &*batch, message, result)?;
         }
         Ok(progress.reply)
+    }
+}
+
+/// In the process of the engine.
+impl Embedded for Function {
+    fn name(&self) -> &FunctionType {
+        &self.name
+    }
+
+    fn states(&self) -> &[StateSpec] {
+        &self.specs
+    }
+
+    fn invoke(&self, batch: &dyn Batch) -> Option<Result<Reply, Failure>> {
+        (!self.is_async()).then(|| Function::invoke(self, batch))
+    }
+
+    fn start(&self, batch: Arc<dyn Batch + Send>) -> BoxFuture<'static, Result<Reply, Failure>> {
+        let function = self.clone();
+        Box::pin(async move { function.invoke_async(batch).await })
     }
 }
 

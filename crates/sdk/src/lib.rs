@@ -20,6 +20,8 @@ mod app;
 mod batch;
 mod cell;
 mod context;
+#[cfg(feature = "engine")]
+mod engine;
 mod error;
 mod function;
 pub mod http;
@@ -31,7 +33,6 @@ pub mod testing;
 mod value;
 
 pub use app::{App, InvalidApp, Problem};
-pub use batch::Batch;
 pub use cell::{Cell, Cells};
 pub use context::{Context, Scheduled};
 pub use error::{Error, ErrorKind, Result, ResultExt};
@@ -41,6 +42,7 @@ pub use statera_model::{
     Address, Expiration, Failure, FailureKind, FunctionType, InvalidName, Name, Reply, StateSpec,
     TypedValue,
 };
+pub use statera_ports::Batch;
 /// Records for the egresses that want a certain type, and the typenames of them.
 pub use statera_protocol::egress;
 /// The typenames of the six built-in types.

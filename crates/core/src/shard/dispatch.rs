@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use statera_model::{Address, Expiration, Millis, TypedValue};
+use statera_ports::Batch;
 
 use super::{Alarm, Shard};
 use crate::functions::{Admission, Function, time_to_live};
@@ -31,6 +32,18 @@ impl<'a> Invocation<'a> {
         &self.instance.address
     }
 
+    /// The number of its type among those of this shard.
+    #[must_use]
+    pub fn function(&self) -> u32 {
+        self.instance.function
+    }
+
+    /// How many states it is invoked with.
+    #[must_use]
+    pub fn state_count(&self) -> usize {
+        self.states
+    }
+
     /// The states of the type, each with the value it has for this address.
     pub fn states(
         &self,
@@ -45,6 +58,27 @@ impl<'a> Invocation<'a> {
     ) -> impl Iterator<Item = (Option<&'a Address>, &'a TypedValue)> + Clone + use<'a> {
         let messages = self.instance.mailbox.range(..self.batch);
         messages.map(|message| (message.caller.as_ref(), &message.argument))
+    }
+}
+
+/// For functions in the same process, whose states were declared in the order of the function's own.
+impl Batch for Invocation<'_> {
+    fn target(&self) -> &Address {
+        &self.instance.address
+    }
+
+    fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {
+        debug_assert_eq!(&*self.function.states[index].name, name);
+        self.instance.cells[index].value.as_ref()
+    }
+
+    fn messages(&self) -> usize {
+        self.batch
+    }
+
+    fn message(&self, index: usize) -> (Option<&Address>, &TypedValue) {
+        let message = &self.instance.mailbox[index];
+        (message.caller.as_ref(), &message.argument)
     }
 }
 

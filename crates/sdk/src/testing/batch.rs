@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use statera_model::{Address, TypedValue};
+use statera_ports::Batch;
 
-use crate::batch::Batch;
 
 pub(super) struct TestBatch {
     pub(super) target: Address,

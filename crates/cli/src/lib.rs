@@ -1,0 +1,82 @@
+//! Statera as a program: the only place that names every adapter.
+//!
+//! The `statera` command is [`run`] without functions. A program that links functions of its own is the same command with
+//! those functions in it; `statera_sdk::App::run` makes one.
+#![warn(missing_docs)]
+
+mod client;
+mod configuration;
+mod launch;
+mod quickstart;
+mod run;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use statera_ports::Embedded;
+
+use crate::run::{Run, Validate};
+
+/// The functions linked into this program.
+type Functions = Vec<Arc<dyn Embedded>>;
+
+/// Stateful serverless in one binary.
+#[derive(Parser)]
+#[command(name = "statera", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// See it work: an application with traffic, which needs nothing else.
+    Quickstart(quickstart::Quickstart),
+    /// Run an application.
+    Run(Run),
+    /// Check configuration files and say everything that is wrong with them.
+    Validate(Validate),
+    #[command(flatten)]
+    Client(client::ClientCommand),
+}
+
+/// Does what the command line of this process says, with these functions in it. Without a command a program with
+/// functions runs them.
+#[must_use]
+pub fn run(functions: Vec<Arc<dyn Embedded>>) -> ExitCode {
+    let arguments = match arguments(!functions.is_empty()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let result = match arguments.command {
+        None => Run::default().execute(functions),
+        Some(Command::Run(run)) => run.execute(functions),
+        Some(Command::Validate(validate)) => validate.execute(&functions),
+        Some(Command::Quickstart(quickstart)) => quickstart.execute(),
+        Some(Command::Client(client)) => client.execute(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A program with functions of its own runs them if nothing else is asked for.
+fn arguments(has_functions: bool) -> Result<Arguments, clap::Error> {
+    let mut command = Arguments::command().arg_required_else_help(!has_functions);
+    if has_functions {
+        command = command
+            .about("Functions, and the engine that runs them: Statera with functions linked in.")
+            .mut_subcommand("quickstart", |quickstart| quickstart.hide(true));
+    }
+    Arguments::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// An error with everything that caused it, on one line.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
