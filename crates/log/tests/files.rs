@@ -165,7 +165,8 @@ fn a_damaged_only_record_of_a_segment_is_reported_if_the_log_goes_on() {
     for number in 0..2 {
         let file = &files(directory.path(), "segment-")[number];
         flip(file, BLOCK + 100);
-        match open(directory.path()).map(|_| ()) {
+        let read = |mut log: FileLog| log.replay(Epoch(1), &mut |_, _| Ok(()));
+        match open(directory.path()).and_then(read) {
             Err(LogError::Corrupt { path, offset, .. }) => {
                 assert_eq!((path.as_str(), offset as usize), (file.to_str().unwrap(), BLOCK));
             }
@@ -173,6 +174,16 @@ fn a_damaged_only_record_of_a_segment_is_reported_if_the_log_goes_on() {
         }
         flip(file, BLOCK + 100);
     }
+}
+
+#[test]
+fn a_damaged_payload_that_nobody_asks_for_stops_nobody() {
+    let (directory, segments) = made(8);
+    flip(&segments[0], BLOCK + 60);
+    let mut log = open(directory.path()).unwrap();
+    assert_eq!(read(&mut log, 2).unwrap(), [2, 3, 4, 5, 6, 7, 8]);
+    let refused = read(&mut log, 1).unwrap_err();
+    assert!(matches!(refused, LogError::Corrupt { .. }), "{refused}");
 }
 
 #[test]

@@ -228,19 +228,8 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, QueryError> {
         let store = self.shared.store.clone();
-        let scan = move || -> Result<_, QueryError> {
-            store.flush_now()?;
-            let reader = store.reader();
-            let mut found = Vec::new();
-            for prefix in prefixes {
-                let after = after.as_deref().filter(|after| after.starts_with(&prefix));
-                found.extend(reader.scan(&prefix, after, limit - found.len())?);
-                if found.len() >= limit {
-                    break;
-                }
-            }
-            Ok(found)
-        };
+        let scan =
+            move || Ok::<_, QueryError>(store.reader().scan(&prefixes, after.as_deref(), limit)?);
         tokio::task::spawn_blocking(scan).await.map_err(|_| QueryError::Stopping)?
     }
 }

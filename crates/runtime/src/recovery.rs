@@ -36,10 +36,7 @@ pub(crate) fn replay(log: &mut FileLog, store: &Store) -> Result<Epoch, EngineEr
     }
     if last > reflected {
         tracing::info!(from = reflected.0, to = last.0, "replaying the commit log");
-        log.replay(reflected.next(), &mut |epoch, delta| {
-            Ok(store.absorb(epoch, Bytes::copy_from_slice(delta))?)
-        })?;
-        store.flush_now()?;
+        log.replay(reflected.next(), &mut |epoch, delta| Ok(store.absorb(epoch, &[delta])?))?;
     }
     Ok(last)
 }

@@ -74,11 +74,13 @@ impl Worker {
 
         let store_settings = statera_store::Settings {
             unflushed_bytes: settings.memory.unflushed_bytes,
+            cache_bytes: (settings.memory.state_bytes / 8) as u64,
             ..statera_store::Settings::default()
         };
-        let report = report_progress(inboxes.clone(), pulse.clone(), fail.clone());
+        let log_settings = log_settings(settings, store_settings.replay_bytes);
+        let report = report_progress(pulse.clone(), fail.clone());
         let store = Arc::new(Store::open(data.store(), store_settings, report)?);
-        let mut log = FileLog::open(&data.log(), log_settings(settings))?;
+        let mut log = FileLog::open(&data.log(), log_settings)?;
         let last = replay(&mut log, &store)?;
 
         let accepts =
@@ -265,17 +267,8 @@ fn spawn(
     builder.spawn(body).map_err(|source| EngineError::Thread { name, source })
 }
 
-fn report_progress(
-    inboxes: Arc<[Inbox]>,
-    pulse: Arc<Pulse>,
-    fail: Fail,
-) -> impl FnMut(Progress) + Send + 'static {
+fn report_progress(pulse: Arc<Pulse>, fail: Fail) -> impl FnMut(Progress) + Send + 'static {
     move |progress| match progress {
-        Progress::Flushed(epoch) => {
-            for inbox in &*inboxes {
-                inbox.push(Event::Flushed(epoch));
-            }
-        }
         Progress::Durable(epoch) => pulse.truncate(epoch),
         Progress::Failed(error) => fail.report(error.into()),
     }
@@ -287,12 +280,15 @@ fn shard_count(settings: &EngineSettings) -> usize {
     wanted.clamp(1, settings.key_groups.into())
 }
 
-fn log_settings(settings: &EngineSettings) -> statera_log::Settings {
+/// The log is as long as what a start may read again, and what was truncated is used again.
+fn log_settings(settings: &EngineSettings, replay_bytes: u64) -> statera_log::Settings {
     let durability = match settings.durability {
         Durability::Fsync => statera_log::Durability::Fsync,
         Durability::None => statera_log::Durability::None,
     };
-    statera_log::Settings { durability, ..statera_log::Settings::default() }
+    let settings = statera_log::Settings::default();
+    let spare_segments_max = (replay_bytes / settings.segment_bytes) as usize;
+    statera_log::Settings { durability, spare_segments_max, ..settings }
 }
 
 fn make_shards(

@@ -1,7 +1,7 @@
 //! Measures the store under the load it is made for: many small values, written in epochs by a busy worker, and read
 //! one by one at random.
 //!
-//! `cargo run --release -p statera-store --example engines [keys] [memtable MiB]`
+//! `cargo run --release -p statera-store --example engines [keys] [unflushed MiB]`
 //!
 //! The figures that survive a noisy machine are processor time per operation and bytes written.
 
@@ -25,8 +25,8 @@ const READS_PER_EPOCH: u64 = 2_000;
 /// What is measured.
 trait Engine: Sized {
     const NAME: &'static str;
-    fn open(path: &Path, memtable_bytes: u64) -> Outcome<Self>;
-    fn absorb(&mut self, epoch: Epoch, delta: Bytes) -> Outcome<()>;
+    fn open(path: &Path, unflushed_bytes: usize) -> Outcome<Self>;
+    fn absorb(&mut self, epoch: Epoch, delta: &[u8]) -> Outcome<()>;
     fn flush(&mut self) -> Outcome<()>;
     fn get(&self, key: &[u8]) -> Outcome<Option<Bytes>>;
     fn close(self) -> Outcome<()>;
@@ -35,17 +35,17 @@ trait Engine: Sized {
 impl Engine for Store {
     const NAME: &'static str = "statera-store on fjall";
 
-    fn open(path: &Path, memtable_bytes: u64) -> Outcome<Store> {
-        let settings = Settings { memtable_bytes, ..Settings::default() };
+    fn open(path: &Path, unflushed_bytes: usize) -> Outcome<Store> {
+        let settings = Settings { unflushed_bytes, ..Settings::default() };
         Ok(Store::open(path, settings, |_| {})?)
     }
 
-    fn absorb(&mut self, epoch: Epoch, delta: Bytes) -> Outcome<()> {
-        Ok(Store::absorb(self, epoch, delta)?)
+    fn absorb(&mut self, epoch: Epoch, delta: &[u8]) -> Outcome<()> {
+        Ok(Store::absorb(self, epoch, &[delta])?)
     }
 
     fn flush(&mut self) -> Outcome<()> {
-        Ok(self.flush_now()?)
+        Ok(self.sync_now()?)
     }
 
     fn get(&self, key: &[u8]) -> Outcome<Option<Bytes>> {
@@ -59,17 +59,17 @@ impl Engine for Store {
 
 fn main() -> Outcome<()> {
     let argument = |nth, default| std::env::args().nth(nth).map_or(Ok(default), |a| a.parse());
-    let (keys, memtable_bytes) = (argument(1, 5_000_000)?, argument(2, 16)? << 20);
+    let (keys, unflushed_bytes) = (argument(1, 5_000_000)?, (argument(2, 64)? as usize) << 20);
     let path = std::env::var_os("ENGINES_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let path = path.join(format!("statera-engines-{}", std::process::id()));
-    let measured = measure::<Store>(&path, keys, memtable_bytes);
+    let measured = measure::<Store>(&path, keys, unflushed_bytes);
     fs::remove_dir_all(path)?;
     measured
 }
 
-fn measure<E: Engine>(path: &Path, keys: u64, memtable_bytes: u64) -> Outcome<()> {
+fn measure<E: Engine>(path: &Path, keys: u64, unflushed_bytes: usize) -> Outcome<()> {
     println!("{}: {keys} keys of {VALUE_BYTES} B", E::NAME);
-    let mut engine = E::open(path, memtable_bytes)?;
+    let mut engine = E::open(path, unflushed_bytes)?;
     let mut epoch = Epoch::ZERO;
 
     let phase = Phase::begin()?;
@@ -77,7 +77,7 @@ fn measure<E: Engine>(path: &Path, keys: u64, memtable_bytes: u64) -> Outcome<()
     for first in (0..keys).step_by(CHANGES_PER_EPOCH as usize) {
         let nth = first..keys.min(first + CHANGES_PER_EPOCH);
         epoch = epoch.next();
-        engine.absorb(epoch, delta(nth.map(|n| n.wrapping_mul(0x9e37_79b9) % keys), epoch))?;
+        engine.absorb(epoch, &delta(nth.map(|n| n.wrapping_mul(0x9e37_79b9) % keys), epoch))?;
     }
     engine.flush()?;
     phase.end("load", keys, path)?;
@@ -89,7 +89,7 @@ fn measure<E: Engine>(path: &Path, keys: u64, memtable_bytes: u64) -> Outcome<()
     for _ in 0..epochs {
         epoch = epoch.next();
         let changed: Vec<u64> = (0..CHANGES_PER_EPOCH).map(|_| random.below(keys)).collect();
-        engine.absorb(epoch, delta(changed.into_iter(), epoch))?;
+        engine.absorb(epoch, &delta(changed.into_iter(), epoch))?;
         let begin = Instant::now();
         for _ in 0..READS_PER_EPOCH {
             missed += u64::from(black_box(engine.get(&key(random.below(keys)))?).is_none());
@@ -109,7 +109,7 @@ fn measure<E: Engine>(path: &Path, keys: u64, memtable_bytes: u64) -> Outcome<()
 
     engine.close()?;
     let begin = Instant::now();
-    let engine = E::open(path, memtable_bytes)?;
+    let engine = E::open(path, unflushed_bytes)?;
     println!("open again: {:?}", begin.elapsed());
     engine.close()
 }
@@ -123,7 +123,7 @@ fn key(nth: u64) -> [u8; 19] {
     key
 }
 
-fn delta(keys: impl Iterator<Item = u64>, epoch: Epoch) -> Bytes {
+fn delta(keys: impl Iterator<Item = u64>, epoch: Epoch) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut delta = DeltaWriter::new(&mut bytes);
     for nth in keys {
@@ -133,7 +133,7 @@ fn delta(keys: impl Iterator<Item = u64>, epoch: Epoch) -> Bytes {
         value[..VALUE_BYTES / 2].fill_with(|| random.below(256) as u8);
         delta.put(&key(nth), &value);
     }
-    bytes.into()
+    bytes
 }
 
 struct Random(u64);

@@ -1,4 +1,4 @@
-//! The background thread that writes epochs into the LSM tree.
+//! The background thread that writes tables into files.
 
 use std::sync::Arc;
 
@@ -6,14 +6,11 @@ use statera_model::Epoch;
 
 use crate::StoreError;
 use crate::lsm::Files;
-use crate::merge::merge;
-use crate::queue::{Absorbed, Queue, Step};
+use crate::tables::{Step, Tables};
 
 /// What the background thread reports, in order. The report is made on that thread and must not wait for it.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// Everything up to this epoch can be read from the store. It need not survive a crash of the machine.
-    Flushed(Epoch),
     /// Everything up to this epoch survives a crash of the machine: the log may be truncated up to it.
     Durable(Epoch),
     /// The store takes nothing more. What it can't write is safe in the log.
@@ -22,7 +19,7 @@ pub enum Progress {
 
 pub(crate) struct Flusher<R> {
     pub(crate) files: Arc<Files>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) tables: Arc<Tables>,
     pub(crate) report: R,
 }
 
@@ -30,43 +27,27 @@ impl<R: FnMut(Progress)> Flusher<R> {
     /// Works until it is stopped, or something fails.
     pub(crate) fn run(mut self) {
         // Also if this thread panics nobody may wait for it forever.
-        let ended = Ended(Arc::clone(&self.queue));
+        let ended = Ended(Arc::clone(&self.tables));
         if let Err(error) = self.work() {
             tracing::error!(error = &error as &dyn std::error::Error, "the state store failed");
-            self.queue.end(error.clone());
+            self.tables.end(error.clone());
             (self.report)(Progress::Failed(error));
         }
         drop(ended);
     }
 
     fn work(&mut self) -> Result<(), StoreError> {
-        loop {
-            match self.queue.next_step() {
-                Step::Flush(epochs) => self.flush(&epochs)?,
-                Step::Sync => self.sync()?,
-                Step::Stop => return Ok(()),
-            }
+        while let Step::Flush(table, epoch) = self.tables.next_step()? {
+            self.files.open_or_create()?.write(&table, epoch)?;
+            drop(table);
+            self.tables.flushed(epoch);
+            (self.report)(Progress::Durable(epoch));
         }
-    }
-
-    fn flush(&mut self, epochs: &[Absorbed]) -> Result<(), StoreError> {
-        let batch = merge(epochs.iter().map(|absorbed| (absorbed.epoch, &absorbed.delta[..])))?;
-        let last = epochs.last().expect("a batch is never empty").epoch;
-        self.files.open_or_create()?.write(&batch, last)?;
-        self.queue.flushed(last);
-        (self.report)(Progress::Flushed(last));
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), StoreError> {
-        self.files.open_or_create()?.sync()?;
-        let durable = self.queue.synced();
-        (self.report)(Progress::Durable(durable));
         Ok(())
     }
 }
 
-struct Ended(Arc<Queue>);
+struct Ended(Arc<Tables>);
 
 impl Drop for Ended {
     fn drop(&mut self) {

@@ -1,10 +1,11 @@
-//! The state store: the commit log materialised in an embedded LSM tree, so that state may exceed memory many times
-//! and a start need not read the whole log.
+//! The state store: the commit log materialised, so that state may exceed memory many times and a start need not read
+//! the whole log.
 //!
-//! An epoch becomes durable in the log first. Then its delta is handed to [`Store::absorb`]; a background thread merges
-//! epochs and writes them in large sorted batches, together with the number of the epoch which the store then
-//! reflects. Nothing waits for the disk here: after a crash the store reflects an earlier epoch, and the log is
-//! replayed from there.
+//! An epoch becomes durable in the log first. Then [`Store::absorb`] puts its changes into a table in memory, where a
+//! key takes its place once, however often it changes; from then on a [`Reader`] sees them. When the table is large, or
+//! the log that it stands for long, a background thread writes it into the files of an embedded LSM tree, together with
+//! the number of the epoch which the files then reflect, while the next table absorbs. After a crash the files reflect
+//! an earlier epoch, and the log is replayed from there.
 //!
 //! The store never decides what is durable (the log does), never skips what it can't read, and knows nothing of keys
 //! but their first three bytes, key group and kind (see [`statera_core::delta`]).
@@ -22,8 +23,7 @@
 //!
 //! let mut delta = Vec::new();
 //! DeltaWriter::new(&mut delta).put(&[0, 7, 1, b'a'], b"value");
-//! store.absorb(Epoch(1), delta.into())?;
-//! store.flush_now()?;
+//! store.absorb(Epoch(1), &[&delta])?;
 //! assert_eq!(store.reader().get(&[0, 7, 1, b'a'])?.unwrap(), &b"value"[..]);
 //!
 //! store.close()?;
@@ -36,11 +36,11 @@
 mod error;
 mod flusher;
 mod lsm;
-mod merge;
-mod queue;
 mod reader;
 mod settings;
 mod store;
+mod table;
+mod tables;
 
 pub use error::{Cause, StoreError};
 pub use flusher::Progress;

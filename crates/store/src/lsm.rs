@@ -15,6 +15,11 @@
 //! | 4 | format version, u32 BE: [`FORMAT_VERSION`] |
 //! | 8 | the epoch which the files reflect, u64 BE |
 //!
+//! A table in memory is written as sorted files, beside fjall's journal and memtables, which stay empty: our log is the
+//! journal, our table the memtable. State goes first, then the rest and the meta record, each at once and durably. A
+//! crash in between leaves states of a later epoch than the meta record tells; the log, which is replayed from that
+//! epoch on, brings everything to the same end.
+//!
 //! A database is made under the name `new` and renamed when its meta record is durable, so that `lsm` always has one.
 //! That takes a dozen syncs, and an open database some memory and threads: both are put off until there is something
 //! to write.
@@ -28,14 +33,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fjall::compaction::Leveled;
-use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::config::{BlockSizePolicy, CompressionPolicy, PartitioningPolicy, PinningPolicy};
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
-    Readable, Slice,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice,
+    Snapshot,
 };
 use statera_model::Epoch;
 
-use crate::merge::Merged;
+use crate::table::{Latest, Table};
 use crate::{Cause, Settings, StoreError};
 
 /// The version of everything under the directory of the store.
@@ -46,8 +51,6 @@ const META_KEY: [u8; 1] = [0];
 /// Sorts behind the meta record and not behind any other key.
 const FIRST_KEY: [u8; 2] = [0, 0];
 
-/// Disk used by the journal before tables are written to make room: bounds what is read again at start.
-const JOURNAL_BYTES_MAX: u64 = 128 << 20;
 /// Table files held open.
 const OPEN_FILES_MAX: usize = 256;
 
@@ -94,8 +97,9 @@ impl Files {
             _ => fs::create_dir_all(&self.path)?,
         }
         let (database, _, work) = open_database(&new, &self.settings)?;
-        work.insert(META_KEY, encode_meta(Epoch::ZERO))?;
-        database.persist(PersistMode::SyncAll)?;
+        let mut ingestion = work.start_ingestion()?;
+        ingestion.write(META_KEY, encode_meta(Epoch::ZERO))?;
+        ingestion.finish()?;
         drop((work, database));
         fs::rename(new, self.live())?;
         Ok(File::open(&self.path)?.sync_all()?)
@@ -128,16 +132,13 @@ pub(crate) struct Lsm {
     work: Keyspace,
     database: Database,
     path: PathBuf,
-    write_buffer_bytes: u64,
 }
 
 impl Lsm {
     fn open(path: &Path, live: &Path, settings: &Settings) -> Result<Lsm, StoreError> {
         let (database, state, work) =
             open_database(live, settings).map_err(|error| cannot_open(path, error))?;
-        // Both memtables full, and as much again on its way to disk.
-        let write_buffer_bytes = 3 * settings.memtable_bytes;
-        Ok(Lsm { state, work, database, path: path.to_owned(), write_buffer_bytes })
+        Ok(Lsm { state, work, database, path: path.to_owned() })
     }
 
     /// Checks the format version, and tells which epoch the files reflect.
@@ -156,27 +157,32 @@ impl Lsm {
         Ok(Epoch(u64::from_be_bytes(epoch)))
     }
 
-    /// Writes a batch, sorted by key, atomically with the epoch which the files then reflect. Not synced.
-    pub(crate) fn write(&self, batch: &[Merged<'_>], epoch: Epoch) -> Result<(), StoreError> {
+    /// Writes a table, durably, with the epoch which the files then reflect.
+    pub(crate) fn write(&self, table: &Table, epoch: Epoch) -> Result<(), StoreError> {
         self.wait_for_room()?;
-        let capacity = batch.len() + 1;
-        let mut write = OwnedWriteBatch::with_capacity(self.database.clone(), capacity)
-            .durability(Some(PersistMode::Buffer));
-        for merged in batch {
-            let (key, keyspace) = (merged.change.key, self.keyspace_of(merged.change.key));
-            match merged.change.value {
-                Some(value) => write.insert(keyspace, key, value),
-                None if merged.began_with_put && !self.contains(keyspace, key)? => {}
-                None => write.remove(keyspace, key),
+        let reading = table.read();
+        let failed = |error| self.cannot_write(error);
+        // Begun with the first entry: one without any leaves an empty file.
+        let mut state = None;
+        let mut work = self.work.start_ingestion().map_err(failed)?;
+        work.write(META_KEY, encode_meta(epoch)).map_err(failed)?;
+        for Latest { key, value, began_with_put } in reading.sorted() {
+            let keyspace = self.keyspace_of(key);
+            if value.is_none() && began_with_put && !self.contains(keyspace, key)? {
+                continue;
+            }
+            let into = match (is_state(key), &mut state) {
+                (false, _) => &mut work,
+                (true, Some(state)) => state,
+                (true, none) => none.insert(self.state.start_ingestion().map_err(failed)?),
+            };
+            match value {
+                Some(value) => into.write(key, value).map_err(failed)?,
+                None => into.write_tombstone(key).map_err(failed)?,
             }
         }
-        write.insert(&self.work, META_KEY, encode_meta(epoch));
-        write.commit().map_err(|error| self.cannot_write(error))
-    }
-
-    /// Makes everything written durable.
-    pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.database.persist(PersistMode::SyncData).map_err(|error| self.cannot_write(error))
+        state.map_or(Ok(()), |state| state.finish()).map_err(failed)?;
+        work.finish().map_err(failed)
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -188,71 +194,57 @@ impl Lsm {
         Ok(value.map(|value| detached(&value)))
     }
 
+    /// The files as they are now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.database.snapshot()
+    }
+
+    /// The keys of a page, except those that `skip` names.
     pub(crate) fn scan(
         &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
+        snapshot: &Snapshot,
+        page: Page<'_>,
+        skip: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix.max(&FIRST_KEY)),
-        };
-        let snapshot = self.database.snapshot();
         let mut found = Vec::new();
-        for keyspace in self.keyspaces_of(prefix) {
-            let range = snapshot.range::<&[u8], _>(keyspace, (from, Bound::Unbounded));
-            for entry in range.take(limit) {
+        for keyspace in self.keyspaces_of(page.prefix) {
+            let range = snapshot.range::<&[u8], _>(keyspace, (page.from(), Bound::Unbounded));
+            let mut left = page.limit;
+            for entry in range {
                 let (key, value) = entry.into_inner().map_err(|error| self.cannot_read(error))?;
-                if !key.starts_with(prefix) {
+                if left == 0 || !key.starts_with(page.prefix) {
                     break;
                 }
-                found.push((detached(&key), detached(&value)));
+                if !skip(&key) {
+                    found.push((detached(&key), detached(&value)));
+                    left -= 1;
+                }
             }
         }
-        found.sort_unstable();
-        found.truncate(limit);
         Ok(found)
     }
 
     pub(crate) fn scan_work<E: From<StoreError>>(
         &self,
+        snapshot: &Snapshot,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        for entry in self.database.snapshot().range(&self.work, FIRST_KEY..) {
+        for entry in snapshot.range(&self.work, FIRST_KEY..) {
             let (key, value) = entry.into_inner().map_err(|error| self.cannot_read(error))?;
             visit(&key, &value)?;
         }
         Ok(())
     }
 
-    /// Waits while the tree holds too much that it has not yet written to tables. The tree would wait too, but without
-    /// noticing that the thread it waits for has failed.
+    /// Waits while there are so many tables whose ranges overlap that reads are slow. A compaction may not be due,
+    /// therefore the wait has an end.
     fn wait_for_room(&self) -> Result<(), StoreError> {
-        let cannot_write = |error| self.cannot_write(error);
-        let over_limit = || self.database.write_buffer_size() > self.write_buffer_bytes;
-        if over_limit() {
-            // After a start the memtables may be larger than ever in operation, and nobody has asked to write them.
-            self.state.rotate_memtable().map_err(cannot_write)?;
-            self.work.rotate_memtable().map_err(cannot_write)?;
-        }
-        let sealed = || self.state.sealed_memtable_count().max(self.work.sealed_memtable_count());
-        while over_limit() || sealed() >= SEALED_MEMTABLES_MAX {
-            self.pause()?;
-        }
-        // More tables than this make reads slow, and at 30 the tree stops. A compaction may not be due, therefore the
-        // wait has an end.
         let patience = Instant::now() + COMPACTION_PATIENCE;
         let tables = || self.state.l0_table_count().max(self.work.l0_table_count());
         while tables() >= UNSORTED_TABLES_MAX && Instant::now() < patience {
-            self.pause()?;
+            std::thread::sleep(PAUSE);
         }
-        Ok(())
-    }
-
-    /// Gives the tree's threads some time, and notices if they have failed.
-    fn pause(&self) -> Result<(), StoreError> {
-        std::thread::sleep(PAUSE);
+        // Notices if the thread that compacts has failed.
         self.database.persist(PersistMode::Buffer).map_err(|error| self.cannot_write(error))
     }
 
@@ -261,7 +253,7 @@ impl Lsm {
     }
 
     fn keyspace_of(&self, key: &[u8]) -> &Keyspace {
-        if key.get(2) == Some(&STATE_KIND) { &self.state } else { &self.work }
+        if is_state(key) { &self.state } else { &self.work }
     }
 
     fn keyspaces_of(&self, prefix: &[u8]) -> Vec<&Keyspace> {
@@ -280,12 +272,32 @@ impl Lsm {
     }
 }
 
-/// Memtables of one keyspace on their way to disk.
-const SEALED_MEMTABLES_MAX: usize = 2;
 /// Tables whose ranges overlap, of one keyspace.
 const UNSORTED_TABLES_MAX: usize = 16;
 const COMPACTION_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Up to `limit` keys that begin with `prefix` and come behind `after`.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'a> {
+    pub(crate) prefix: &'a [u8],
+    pub(crate) after: Option<&'a [u8]>,
+    pub(crate) limit: usize,
+}
+
+impl<'a> Page<'a> {
+    fn from(&self) -> Bound<&'a [u8]> {
+        match self.after {
+            Some(after) if after >= self.prefix => Bound::Excluded(after),
+            _ => Bound::Included(self.prefix.max(&FIRST_KEY)),
+        }
+    }
+}
+
+/// Whether a key, or a prefix of keys, is one of function state.
+pub(crate) fn is_state(key: &[u8]) -> bool {
+    key.get(2) == Some(&STATE_KIND)
+}
 
 fn encode_meta(epoch: Epoch) -> Vec<u8> {
     [&FORMAT_VERSION.to_be_bytes()[..], &epoch.0.to_be_bytes()].concat()
@@ -302,16 +314,21 @@ fn open_database(
     let database = Database::builder(path)
         .cache_size(settings.cache_bytes)
         .max_cached_files(Some(OPEN_FILES_MAX))
-        .max_journaling_size(JOURNAL_BYTES_MAX)
         .worker_threads(settings.background_threads.max(1))
         .manual_journal_persist(true)
         .open()?;
     let state = database.keyspace("state", || {
-        KeyspaceCreateOptions::default().max_memtable_size(settings.memtable_bytes)
+        // Small blocks, because a read of a value is seldom followed by one of its neighbours. Of the first levels,
+        // which are small, filters and indexes stay in memory; of the others they pass through the cache in pieces.
+        KeyspaceCreateOptions::default()
+            .data_block_size_policy(BlockSizePolicy::new([2 << 10, 2 << 10, 4 << 10]))
+            .index_block_pinning_policy(PinningPolicy::all(true))
+            .filter_block_pinning_policy(PinningPolicy::all(true))
+            .index_block_partitioning_policy(PartitioningPolicy::new([false, false, true]))
+            .filter_block_partitioning_policy(PartitioningPolicy::new([false, false, true]))
     })?;
     let work = database.keyspace("work", || {
         KeyspaceCreateOptions::default()
-            .max_memtable_size(settings.memtable_bytes / 2)
             .data_block_size_policy(BlockSizePolicy::all(16 << 10))
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
             .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(16 << 20)))

@@ -4,22 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use statera_model::Epoch;
 
 use crate::flusher::{Flusher, Progress};
 use crate::lsm::Files;
-use crate::queue::Queue;
+use crate::tables::Tables;
 use crate::{Reader, Settings, StoreError};
 
 /// The state store of one worker. Its methods may be called from any thread.
 ///
-/// Dropping it stops the background thread after the batch it is writing and forgets what still waits: the log has it.
+/// Dropping it stops the background thread after the table it is writing and forgets what is not in files: the log has
+/// it.
 /// The files stay in use until the last [`Reader`] is dropped too.
 #[derive(Debug)]
 pub struct Store {
     files: Arc<Files>,
-    queue: Arc<Queue>,
+    tables: Arc<Tables>,
     flusher: Option<JoinHandle<()>>,
 }
 
@@ -36,40 +36,34 @@ impl Store {
     ) -> Result<Store, StoreError> {
         let (files, reflected) = Files::open(path.as_ref(), settings.clone())?;
         let files = Arc::new(files);
-        let queue = Arc::new(Queue::new(settings, reflected));
-        let flusher = Flusher { files: Arc::clone(&files), queue: Arc::clone(&queue), report };
+        let tables = Arc::new(Tables::new(settings, reflected));
+        let flusher = Flusher { files: Arc::clone(&files), tables: Arc::clone(&tables), report };
         let flusher = std::thread::Builder::new()
             .name("store-flusher".to_owned())
             .spawn(move || flusher.run())
             .map_err(|source| files.cannot_open(source))?;
-        Ok(Store { files, queue, flusher: Some(flusher) })
+        Ok(Store { files, tables, flusher: Some(flusher) })
     }
 
-    /// The last epoch which the files reflect, [`Epoch::ZERO`] if there is none. What was found when the store was
-    /// opened is durable.
+    /// The last epoch that was absorbed, [`Epoch::ZERO`] if there is none: after opening the one which the files reflect,
+    /// durably.
     ///
     /// At start the log must be replayed from the epoch after it. If the log begins later, the store has lost what it
     /// had reported as durable, and the caller must stop.
     #[must_use]
     pub fn reflected(&self) -> Epoch {
-        self.queue.flushed_epoch()
+        self.tables.absorbed()
     }
 
-    /// Takes an epoch that is durable in the log, later than every one before. Quick, unless
-    /// [`Settings::unflushed_bytes`] are reached: then it waits for the disk.
+    /// Takes an epoch that is durable in the log, later than every one before: the changes of the deltas in `parts`, in
+    /// order. When it returns they can be read. Costs some 100 ns for each change, unless
+    /// [`Settings::unflushed_bytes`] or [`Settings::replay_bytes`] are reached: then it waits for the disk.
     ///
     /// # Errors
-    /// If the background thread has failed (then and from then on with its error), or the epoch is not a later one.
-    pub fn absorb(&self, epoch: Epoch, delta: Bytes) -> Result<(), StoreError> {
-        self.queue.push(epoch, delta)
-    }
-
-    /// Waits until everything absorbed so far can be read.
-    ///
-    /// # Errors
-    /// If the background thread has failed.
-    pub fn flush_now(&self) -> Result<(), StoreError> {
-        self.queue.flush()
+    /// If the background thread has failed, a delta can't be read (then and from then on with that error), or the epoch
+    /// is not a later one.
+    pub fn absorb(&self, epoch: Epoch, parts: &[&[u8]]) -> Result<(), StoreError> {
+        self.tables.absorb(epoch, parts)
     }
 
     /// Waits until everything absorbed so far is durable.
@@ -77,13 +71,13 @@ impl Store {
     /// # Errors
     /// If the background thread has failed.
     pub fn sync_now(&self) -> Result<(), StoreError> {
-        self.queue.sync()
+        self.tables.sync()
     }
 
     /// A handle for reading. Cheap to clone.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.files))
+        Reader::new(Arc::clone(&self.files), Arc::clone(&self.tables))
     }
 
     /// Makes everything absorbed durable and ends the background thread.
@@ -91,13 +85,13 @@ impl Store {
     /// # Errors
     /// If the background thread has failed.
     pub fn close(self) -> Result<(), StoreError> {
-        self.queue.sync()
+        self.tables.sync()
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.queue.stop();
+        self.tables.stop();
         if self.flusher.take().is_some_and(|flusher| flusher.join().is_err()) {
             tracing::error!("the flusher of the state store panicked");
         }

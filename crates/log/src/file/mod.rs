@@ -103,10 +103,11 @@ struct Current {
 }
 
 impl FileLog {
-    /// Opens the log in this directory, which is made if it is not there. Reads all of it and checks it.
+    /// Opens the log in this directory, which is made if it is not there, and finds its end. What a payload is worth of
+    /// which a later record says that it was durable is checked by [`CommitLog::replay`].
     ///
     /// # Errors
-    /// If something that was durable can't be read, with its place; nothing was changed then. Or if the file system fails.
+    /// If something that was durable is missing, with its place; nothing was changed then. Or if the file system fails.
     pub fn open(directory: &Path, settings: Settings) -> Result<FileLog, LogError> {
         let disk = RealDisk::new(directory)
             .map_err(|error| LogError::io("create", directory.display().to_string(), error))?;

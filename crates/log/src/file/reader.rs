@@ -76,14 +76,6 @@ impl Reader {
         LogError::Corrupt { path: self.path.clone(), offset, what: what.into() }
     }
 
-    /// The record at this place, `None` if there is none whose checksums are right.
-    pub(crate) fn record_at(&mut self, offset: u64) -> Result<Option<Record>, LogError> {
-        let Some(record) = self.header_at(offset)? else { return Ok(None) };
-        let mut hasher = crc32fast::Hasher::new();
-        self.for_each_payload_chunk(&record, |chunk| hasher.update(chunk))?;
-        Ok((hasher.finalize() == record.header.payload_checksum).then_some(record))
-    }
-
     /// The record at this place, without a look at its payload.
     pub(crate) fn header_at(&mut self, offset: u64) -> Result<Option<Record>, LogError> {
         let (incarnation, bytes) = (self.incarnation, self.bytes);
@@ -100,37 +92,39 @@ impl Reader {
         record: &Record,
         into: &mut Vec<u8>,
     ) -> Result<bool, LogError> {
-        into.clear();
-        self.for_each_payload_chunk(record, |chunk| into.extend_from_slice(chunk))?;
+        // The header says that the file is long enough. What was read with it need not be read again.
+        let (start, length) = (record.offset + RECORD_HEADER_BYTES as u64, record.header.length);
+        let window_end = self.window_offset + self.window.len() as u64;
+        let known = match start >= self.window_offset {
+            true => window_end.saturating_sub(start).min(length) as usize,
+            false => 0,
+        };
+        into.resize(length as usize, 0);
+        if known > 0 {
+            let at = (start - self.window_offset) as usize;
+            into[..known].copy_from_slice(&self.window[at..at + known]);
+        }
+        let read = self.file.read_at(&mut into[known..], start + known as u64);
+        let count = read.map_err(|error| self.io("read", error))?;
+        into.truncate(known + count);
         Ok(crc32fast::hash(into) == record.header.payload_checksum)
     }
 
-    fn for_each_payload_chunk(
-        &mut self,
-        record: &Record,
-        visit: impl FnMut(&[u8]),
-    ) -> Result<(), LogError> {
-        let start = record.offset + RECORD_HEADER_BYTES as u64;
-        self.for_each_chunk(start, record.header.length, visit)
-    }
-
-    fn for_each_chunk(
-        &mut self,
-        mut offset: u64,
-        mut left: u64,
-        mut visit: impl FnMut(&[u8]),
-    ) -> Result<(), LogError> {
+    /// Whether the payload of a record is as it was written.
+    pub(crate) fn is_whole(&mut self, record: &Record) -> Result<bool, LogError> {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut offset = record.offset + RECORD_HEADER_BYTES as u64;
+        let mut left = record.header.length;
         while left > 0 {
-            let wanted = left.min(CHUNK_BYTES as u64) as usize;
-            let chunk = self.bytes_at(offset, wanted)?;
+            let chunk = self.bytes_at(offset, left.min(CHUNK_BYTES as u64) as usize)?;
             if chunk.is_empty() {
                 break;
             }
-            visit(chunk);
+            hasher.update(chunk);
             offset += chunk.len() as u64;
             left -= chunk.len() as u64;
         }
-        Ok(())
+        Ok(hasher.finalize() == record.header.payload_checksum)
     }
 
     /// The first record from `offset` on for which `wanted` holds, at whichever block it starts.
@@ -140,8 +134,8 @@ impl Reader {
         wanted: impl Fn(&RecordHeader) -> bool,
     ) -> Result<Option<Record>, LogError> {
         while offset < self.bytes {
-            if self.header_at(offset)?.is_some_and(|record| wanted(&record.header))
-                && let Some(record) = self.record_at(offset)?
+            if let Some(record) = self.header_at(offset)?.filter(|record| wanted(&record.header))
+                && self.is_whole(&record)?
             {
                 return Ok(Some(record));
             }

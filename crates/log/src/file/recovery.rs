@@ -4,6 +4,9 @@
 //! was written. Where the next epoch can't be read, and a later record proves that it was there, the log is corrupt.
 //! Without such a proof it was never acknowledged as durable, and the log ends before it. A damaged last record can't
 //! be told from a torn one: nothing that is written later bears witness for it.
+//!
+//! Therefore only the payloads of records without proof are read here, usually one. That of a proven record is there,
+//! or damaged: that is found when it is replayed, which reads it anyway.
 
 use std::collections::VecDeque;
 
@@ -34,25 +37,29 @@ pub(crate) struct Recovered {
 }
 
 /// What can be read of one segment on its own.
+#[derive(Default)]
 struct Survey {
     number: u64,
     first: Option<Record>,
     last: Option<Epoch>,
     /// The durable epoch of the last record.
     durable: Epoch,
+    /// The records after the durable epoch.
+    unproven: VecDeque<Record>,
     /// Where the next record would stand.
     end: u64,
 }
 
-/// Reads the whole log; changes nothing.
+/// Reads the headers of the whole log, and the payloads that nothing proves; changes nothing.
 pub(crate) fn recover(disk: &dyn Disk) -> Result<Recovered, LogError> {
     let (numbers, mut recovered) = list(disk)?;
+    let surveys = survey_all(disk, &numbers)?;
     // Segments after the present end of the log, from which nothing was taken.
     let mut behind_end: Vec<Segment> = Vec::new();
     let mut end: Option<Survey> = None;
     let mut previous = None;
-    for number in numbers {
-        let survey = survey(disk, number)?;
+    for survey in surveys {
+        let number = survey.number;
         let gap = Gap {
             unreadable: behind_end.first().map(|segment| segment.number),
             file_missing: previous != Some(number.wrapping_sub(1)),
@@ -97,20 +104,59 @@ fn list(disk: &dyn Disk) -> Result<(Vec<u64>, Recovered), LogError> {
     Ok((segments, recovered))
 }
 
-/// Reads the records of a segment as far as they follow each other, and makes sure that nothing behind proves a loss.
-fn survey(disk: &dyn Disk, number: u64) -> Result<Survey, LogError> {
-    let mut reader = Reader::open(disk, number)?;
-    let mut survey =
-        Survey { number, first: None, last: None, durable: Epoch::ZERO, end: BLOCK_BYTES };
-    while let Some(record) = reader.record_at(survey.end)? {
+fn survey_all(disk: &dyn Disk, numbers: &[u64]) -> Result<Vec<Survey>, LogError> {
+    let mut surveys = Vec::new();
+    for number in numbers {
+        surveys.push(survey(&mut Reader::open(disk, *number)?, *number, u64::MAX)?);
+    }
+    // From the last to the first: what proves a record is written after it.
+    let mut next: Option<(Epoch, Epoch)> = None;
+    for survey in surveys.iter_mut().rev() {
+        let follows = |(first, _): &(Epoch, Epoch)| survey.last.map(Epoch::next) == Some(*first);
+        let proof = next.filter(follows).map(|(_, durable)| durable);
+        *survey = settle(disk, std::mem::take(survey), proof)?;
+        next = survey.first.map(|first| (first.header.epoch, survey.durable)).or(next);
+    }
+    Ok(surveys)
+}
+
+/// Reads the headers of a segment as far as they follow each other, and no further than `until`.
+fn survey(reader: &mut Reader, number: u64, until: u64) -> Result<Survey, LogError> {
+    let mut survey = Survey { number, end: BLOCK_BYTES, ..Survey::default() };
+    while survey.end < until
+        && let Some(record) = reader.header_at(survey.end)?
+    {
         if survey.last.is_some_and(|last| record.header.epoch != last.next()) {
             break;
         }
         survey.first.get_or_insert(record);
         survey.last = Some(record.header.epoch);
         survey.durable = record.header.durable;
+        survey.unproven.push_back(record);
+        while survey.unproven.pop_front_if(|record| record.header.epoch <= survey.durable).is_some()
+        {
+        }
         survey.end = record.end();
     }
+    Ok(survey)
+}
+
+/// Ends a segment before the first record that is damaged and not proven, and makes sure that nothing behind proves a
+/// loss. `proof` is the durable epoch of the next segment, if that goes on where this one ends.
+fn settle(disk: &dyn Disk, whole: Survey, proof: Option<Epoch>) -> Result<Survey, LogError> {
+    let mut reader = Reader::open(disk, whole.number)?;
+    let mut torn = None;
+    for record in whole.unproven.iter().filter(|record| Some(record.header.epoch) > proof) {
+        if !reader.is_whole(record)? {
+            torn = Some(record.offset);
+            break;
+        }
+    }
+    let survey = match torn {
+        None if proof.is_some() => return Ok(whole),
+        None => whole,
+        Some(offset) => survey(&mut reader, whole.number, offset)?,
+    };
     let last = survey.last;
     let proves_loss = |later: &RecordHeader| match last {
         Some(last) => later.durable > last,
