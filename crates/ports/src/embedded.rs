@@ -20,9 +20,19 @@ pub trait Batch: Sync {
     /// How many messages there are.
     fn messages(&self) -> usize;
 
-    /// A message, counted from zero: who sent it (`None` if it came from outside), and what it carries. Not called with
-    /// an index that is not less than [`Batch::messages`].
-    fn message(&self, index: usize) -> (Option<&Address>, &TypedValue);
+    /// The place of the first message.
+    fn first(&self) -> usize {
+        0
+    }
+
+    /// The place of the message behind the one at `place`. Not called for the last one.
+    fn after(&self, place: usize) -> usize {
+        place + 1
+    }
+
+    /// The message at a place: who sent it (`None` if it came from outside), and what it carries. Only called with what
+    /// [`Batch::first`] and [`Batch::after`] have returned.
+    fn message(&self, place: usize) -> (Option<&Address>, &TypedValue);
 }
 
 /// A function linked into the process. It must not panic: whoever implements this catches what users' code throws.
@@ -33,9 +43,15 @@ pub trait Embedded: Send + Sync {
     /// The states it must be invoked with, in the order in which a [`Batch`] has them.
     fn states(&self) -> &[StateSpec];
 
-    /// Invokes it on this thread, the thread of a shard, which does nothing else meanwhile. `None` if it must be
-    /// [started](Embedded::start) instead, because it waits for something.
-    fn invoke(&self, batch: &dyn Batch) -> Option<Result<Reply, Failure>>;
+    /// Whether it waits for something while it runs, so that it must be [started](Embedded::start).
+    fn waits(&self) -> bool;
+
+    /// Invokes it on this thread, the thread of a shard, which does nothing else meanwhile. What it did is added to
+    /// `reply`, which comes empty and may have room.
+    ///
+    /// # Errors
+    /// If the function fails. What is in `reply` counts for nothing then.
+    fn invoke(&self, batch: &dyn Batch, reply: &mut Reply) -> Result<(), Failure>;
 
     /// Invokes it as a task on the thread of the shard. Dropping the future stops it; nothing it did counts then.
     fn start(&self, batch: Arc<dyn Batch + Send>) -> BoxFuture<'static, Result<Reply, Failure>>;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::value::{IntoValue, Value};
 pub struct Context<'a> {
     view: View<'a>,
     message: usize,
-    progress: Progress,
+    progress: Progress<'a>,
     home: Option<Home>,
 }
 
@@ -39,22 +40,56 @@ pub(crate) enum View<'a> {
 
 /// What a batch has done so far.
 #[derive(Default)]
-pub(crate) struct Progress {
-    pub(crate) reply: Reply,
+pub(crate) struct Progress<'a> {
+    pub(crate) reply: Held<'a>,
     /// The first effect that is impossible.
     pub(crate) failed: Option<Error>,
 }
 
+/// A reply in the making: the host's, or one of our own.
+pub(crate) enum Held<'a> {
+    Lent(&'a mut Reply),
+    Owned(Reply),
+}
+
+impl Default for Held<'_> {
+    fn default() -> Self {
+        Held::Owned(Reply::default())
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Reply;
+
+    #[inline]
+    fn deref(&self) -> &Reply {
+        match self {
+            Held::Lent(reply) => reply,
+            Held::Owned(reply) => reply,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Reply {
+        match self {
+            Held::Lent(reply) => reply,
+            Held::Owned(reply) => reply,
+        }
+    }
+}
+
 /// Where an owned context leaves the progress when its function ends.
 #[derive(Clone, Default)]
-pub(crate) struct Home(Arc<Mutex<Option<Progress>>>);
+pub(crate) struct Home(Arc<Mutex<Option<Progress<'static>>>>);
 
 impl Home {
-    pub(crate) fn take(&self) -> Option<Progress> {
+    pub(crate) fn take(&self) -> Option<Progress<'static>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, progress: Progress) {
+    fn put(&self, progress: Progress<'static>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 }
@@ -87,12 +122,7 @@ impl Context<'_> {
     /// # Errors
     /// If the function did not declare the cell, or the stored bytes are not such a value.
     pub fn get<T: Value>(&self, cell: Cell<T>) -> Result<Option<T>> {
-        let index = self.declared(cell)?;
-        let value = self.current(index).map(T::from_typed_value).transpose();
-        value.map_err(|error| {
-            let cell = cell.name();
-            Error::retry(format!("cannot read cell `{cell}`: {}", Error::from(error)))
-        })
+        self.read(cell, self.declared(cell)?)
     }
 
     /// The value of a cell, or the default of its type.
@@ -113,7 +143,10 @@ impl Context<'_> {
 
     /// Sets the value of a cell.
     pub fn set<T: Value>(&mut self, cell: Cell<T>, value: T) {
-        self.set_to(cell, &value);
+        match self.declared(cell) {
+            Ok(index) => self.write(index, &value),
+            Err(error) => self.fail(error),
+        }
     }
 
     /// Removes the value of a cell.
@@ -134,16 +167,24 @@ impl Context<'_> {
         cell: Cell<T>,
         next: impl FnOnce(T) -> T,
     ) -> Result<T> {
-        let value = next(self.get_or_default(cell)?);
-        self.set_to(cell, &value);
+        let index = self.declared(cell)?;
+        let value = next(self.read(cell, index)?.unwrap_or_default());
+        self.write(index, &value);
         Ok(value)
     }
 
-    fn set_to<T: Value>(&mut self, cell: Cell<T>, value: &T) {
-        let encoded = self.declared(cell).and_then(|index| Ok((index, value.to_typed_value()?)));
-        match encoded {
-            Ok((index, value)) => self.change(index, StateChange::Modify(value)),
-            Err(error) => self.fail(error),
+    fn read<T: Value>(&self, cell: Cell<T>, index: usize) -> Result<Option<T>> {
+        let value = self.current(index).map(T::from_typed_value).transpose();
+        value.map_err(|error| {
+            let cell = cell.name();
+            Error::retry(format!("cannot read cell `{cell}`: {}", Error::from(error)))
+        })
+    }
+
+    fn write<T: Value>(&mut self, index: usize, value: &T) {
+        match value.to_typed_value() {
+            Ok(value) => self.change(index, StateChange::Modify(value)),
+            Err(error) => self.fail(error.into()),
         }
     }
 
@@ -232,7 +273,8 @@ impl Context<'_> {
             }
             Err(error) => self.fail(error),
         }
-        Scheduled { progress: &mut self.progress }
+        let Progress { reply, failed } = &mut self.progress;
+        Scheduled { delayed: &mut reply.delayed, failed }
     }
 
     /// Cancels the delayed message with this token, if it has not been sent yet. Tokens belong to an id: all functions
@@ -266,7 +308,7 @@ impl Context<'_> {
     }
 }
 
-impl Progress {
+impl Progress<'_> {
     fn fail(&mut self, error: Error) {
         self.failed.get_or_insert(error);
     }
@@ -285,7 +327,8 @@ fn checked(token: Arc<str>) -> Result<Arc<str>> {
 
 /// A delayed message that was just asked for.
 pub struct Scheduled<'a> {
-    progress: &'a mut Progress,
+    delayed: &'a mut Vec<Delayed>,
+    failed: &'a mut Option<Error>,
 }
 
 impl Scheduled<'_> {
@@ -295,29 +338,33 @@ impl Scheduled<'_> {
         match checked(token.into()) {
             // The message is not there if it could not be made; the invocation fails for that.
             Ok(name) => {
-                if let Some(Delayed::Send { token, .. }) = self.progress.reply.delayed.last_mut()
-                    && self.progress.failed.is_none()
+                if let Some(Delayed::Send { token, .. }) = self.delayed.last_mut()
+                    && self.failed.is_none()
                 {
                     *token = Some(name);
                 }
             }
-            Err(error) => self.progress.fail(error),
+            Err(error) => drop(self.failed.get_or_insert(error)),
         }
     }
 }
 
 /// For those who drive a function.
 impl<'a> Context<'a> {
-    pub(crate) fn lent(batch: &'a dyn Batch, specs: &'a [StateSpec]) -> Context<'a> {
-        let view = View::Lent { batch, specs };
-        Context { view, message: 0, progress: Progress::default(), home: None }
+    pub(crate) fn lent(
+        batch: &'a dyn Batch,
+        specs: &'a [StateSpec],
+        reply: &'a mut Reply,
+    ) -> Context<'a> {
+        let progress = Progress { reply: Held::Lent(reply), failed: None };
+        Context { view: View::Lent { batch, specs }, message: 0, progress, home: None }
     }
 
     pub(crate) fn owned(
         batch: Arc<dyn Batch + Send>,
         specs: Arc<[StateSpec]>,
         message: usize,
-        progress: Progress,
+        progress: Progress<'static>,
         home: Home,
     ) -> Context<'static> {
         Context { view: View::Owned { batch, specs }, message, progress, home: Some(home) }
@@ -328,7 +375,7 @@ impl<'a> Context<'a> {
         self.message = message;
     }
 
-    pub(crate) fn progress(&mut self) -> &mut Progress {
+    pub(crate) fn progress(&mut self) -> &mut Progress<'a> {
         &mut self.progress
     }
 }
@@ -352,7 +399,8 @@ impl View<'_> {
 impl Drop for Context<'_> {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.put(mem::take(&mut self.progress));
+            let reply = Held::Owned(mem::take(&mut *self.progress.reply));
+            home.put(Progress { reply, failed: self.progress.failed.take() });
         }
     }
 }
@@ -362,13 +410,13 @@ impl fmt::Debug for Context<'_> {
         f.debug_struct("Context")
             .field("this", self.view.batch().target())
             .field("message", &self.message)
-            .field("reply", &self.progress.reply)
+            .field("reply", &*self.progress.reply)
             .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Scheduled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Scheduled").field(&self.progress.reply.delayed.last()).finish()
+        f.debug_tuple("Scheduled").field(&self.delayed.last()).finish()
     }
 }

@@ -128,18 +128,9 @@ impl Function {
     /// # Errors
     /// If the function fails. An asynchronous one always does, here.
     pub fn invoke(&self, batch: &dyn Batch) -> Result<Reply, Failure> {
-        let Code::Direct(code) = &self.code else {
-            let reason = format!("function `{}` is asynchronous and can't run here", self.name);
-            return Err(Failure::new(FailureKind::Rejected, reason));
-        };
-        let mut ctx = Context::lent(batch, &self.specs);
-        for message in 0..batch.messages() {
-            ctx.turn_to(message);
-            let run = AssertUnwindSafe(|| code(&mut ctx, batch.message(message).1));
-            let result = catch_unwind(run).unwrap_or_else(|panic| Err(panicked(&*panic)));
-            settle(ctx.progress(), batch, message, result)?;
-        }
-        Ok(mem::take(&mut ctx.progress().reply))
+        let mut reply = Reply::default();
+        Embedded::invoke(self, batch, &mut reply)?;
+        Ok(reply)
     }
 
     /// As [`Function::invoke`], for functions of both kinds. Dropping the future stops an asynchronous function where it
@@ -150,7 +141,11 @@ impl Function {
     pub async fn invoke_async(&self, batch: Arc<dyn Batch + Send>) -> Result<Reply, Failure> {
         let Code::Async(code) = &self.code else { return self.invoke(&*batch) };
         let mut progress = Progress::default();
-        for message in 0..batch.messages() {
+        let mut message = batch.first();
+        for nth in 0..batch.messages() {
+            if nth > 0 {
+                message = batch.after(message);
+            }
             let home = Home::default();
             let ctx =
                 Context::owned(batch.clone(), self.specs.clone(), message, progress, home.clone());
@@ -159,9 +154,9 @@ impl Function {
                 failed: Some(Error::retry("the function ended and left its context to others")),
                 ..Progress::default()
             });
-            settle(&mut progress, &*batch, message, result)?;
+            settle(&mut progress, &*batch, (nth, message), result)?;
         }
-        Ok(progress.reply)
+        Ok(mem::take(&mut *progress.reply))
     }
 }
 
@@ -175,8 +170,27 @@ impl Embedded for Function {
         &self.specs
     }
 
-    fn invoke(&self, batch: &dyn Batch) -> Option<Result<Reply, Failure>> {
-        (!self.is_async()).then(|| Function::invoke(self, batch))
+    fn waits(&self) -> bool {
+        self.is_async()
+    }
+
+    fn invoke(&self, batch: &dyn Batch, reply: &mut Reply) -> Result<(), Failure> {
+        let Code::Direct(code) = &self.code else {
+            let reason = format!("function `{}` is asynchronous and can't run here", self.name);
+            return Err(Failure::new(FailureKind::Rejected, reason));
+        };
+        let mut ctx = Context::lent(batch, &self.specs, reply);
+        let mut message = batch.first();
+        for nth in 0..batch.messages() {
+            if nth > 0 {
+                message = batch.after(message);
+            }
+            ctx.turn_to(message);
+            let run = AssertUnwindSafe(|| code(&mut ctx, batch.message(message).1));
+            let result = catch_unwind(run).unwrap_or_else(|panic| Err(panicked(&*panic)));
+            settle(ctx.progress(), batch, (nth, message), result)?;
+        }
+        Ok(())
     }
 
     fn start(&self, batch: Arc<dyn Batch + Send>) -> BoxFuture<'static, Result<Reply, Failure>> {
@@ -187,13 +201,15 @@ impl Embedded for Function {
 
 /// Ends a message: answers it, or turns what went wrong into a failure of the batch.
 fn settle(
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     batch: &dyn Batch,
-    message: usize,
+    (nth, message): (usize, usize),
     result: Answered,
 ) -> Result<(), Failure> {
     let answer = match (result, progress.failed.take()) {
-        (Err(error), _) | (Ok(_), Some(error)) => return Err(failure(batch, message, &error)),
+        (Err(error), _) | (Ok(_), Some(error)) => {
+            return Err(failure(batch, (nth, message), &error));
+        }
         (Ok(answer), None) => answer,
     };
     if let (Some(argument), Some(caller)) = (answer, batch.message(message).0) {
@@ -204,13 +220,13 @@ fn settle(
 }
 
 #[cold]
-fn failure(batch: &dyn Batch, message: usize, error: &Error) -> Failure {
+fn failure(batch: &dyn Batch, (nth, message): (usize, usize), error: &Error) -> Failure {
     let target = batch.target();
     let typename = batch.message(message).1.typename();
     let reason = match batch.messages() {
         1 => format!("`{target}` failed on `{typename}`: {error}"),
         many => {
-            format!("`{target}` failed on `{typename}`, message {} of {many}: {error}", message + 1)
+            format!("`{target}` failed on `{typename}`, message {} of {many}: {error}", nth + 1)
         }
     };
     Failure::new(error.kind().into(), reason)

@@ -8,7 +8,7 @@
 //! | write one | [`Context`], [`Cell`], [`Error`] |
 //! | name types of values | [`Value`], [`json_value!`], [`protobuf_value!`], [`bytes_value!`] |
 //! | take several types of messages | [`one_of!`], [`Message`] |
-//! | test them | [`testing::Harness`] |
+//! | test them | [`testing::Harness`], `testing::Simulation` |
 //! | serve them | [`App::serve`], [`http::Server`], [`Functions::handle`] for other servers |
 //! | host them in another way | [`Functions`], [`Function`], [`Batch`] |
 //!

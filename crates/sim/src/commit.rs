@@ -1,21 +1,20 @@
 //! Epochs: the coordinator, the log, and the store behind it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use statera_core::delta::{DeltaWriter, changes};
 use statera_core::keys::Key;
 use statera_core::{Cut, Part, Releases};
+use statera_log::LogError;
 use statera_model::Epoch;
-use statera_ports::SinkPosition;
 
-use crate::check::{Checked, Image, Invariant, violated};
-use crate::functions::{EGRESSES, name, read_text};
-use crate::plan::Sabotage;
-use crate::world::{Inside, Process, World};
+use crate::image::apply_delta;
+use crate::life::Life;
+use crate::settings::Sabotage;
+use crate::violation::{Checked, Invariant, Violation, violated};
+use crate::world::{Inside, World};
 
-impl World {
+impl<L: Life> World<L> {
     /// Begins a cut.
     pub(crate) fn pulse(&mut self) -> Checked {
         let process = &mut self.process;
@@ -26,9 +25,9 @@ impl World {
         process.cutting = Some((0..shards).map(|_| None).collect());
         let confirmed: Vec<_> = std::mem::take(&mut process.confirmed)
             .into_iter()
-            .map(|(sink, position)| (name(EGRESSES[sink]), position))
+            .map(|(sink, position)| (self.egresses[sink].clone(), position))
             .collect();
-        self.trace.note(self.now, format_args!("cut {epoch} {confirmed:?}"));
+        self.trace.detail(self.now, format_args!("cut {epoch} {confirmed:?}"));
         let cut = Arc::new(Cut { epoch, confirmed });
         for shard in 0..shards {
             let delay_ms = self.random.below(4);
@@ -38,12 +37,22 @@ impl World {
     }
 
     pub(crate) fn part(&mut self, shard: usize, mut part: Part) -> Checked {
-        self.trace.note(self.now, format_args!("{shard} part {} {:?}", part.epoch, part.releases));
+        let Releases { accepted, answers, egress } = &part.releases;
+        self.trace.detail(
+            self.now,
+            format_args!(
+                "{shard} part {}: {} bytes, {accepted:?}, {} answers, {} records",
+                part.epoch,
+                part.delta.len(),
+                answers.len(),
+                egress.len()
+            ),
+        );
         self.damage(&mut part);
-        if self.plan.sabotage == Some(Sabotage::AcknowledgeTooEarly) {
+        if self.settings.sabotage == Some(Sabotage::AcknowledgeTooEarly) {
             self.acknowledge(&mut part.releases)?;
         }
-        if self.plan.sabotage == Some(Sabotage::EmitTooEarly) {
+        if self.settings.sabotage == Some(Sabotage::EmitTooEarly) {
             let releases = std::mem::take(&mut part.releases.egress);
             self.emit(part.epoch, vec![Releases { egress: releases, ..Releases::default() }]);
         }
@@ -64,7 +73,7 @@ impl World {
 
     /// Breaks a delta, if that is what this world is about.
     fn damage(&self, part: &mut Part) {
-        let lost = |key: &Key, put: bool| match self.plan.sabotage {
+        let lost = |key: &Key, put: bool| match self.settings.sabotage {
             Some(Sabotage::KeepConsumedMail) => matches!(key, Key::Mail { .. }) && !put,
             Some(Sabotage::LoseOutbox) => matches!(key, Key::Outbox { .. }) && put,
             Some(Sabotage::LoseMail) => matches!(key, Key::Mail { .. }) && put,
@@ -84,29 +93,31 @@ impl World {
         part.delta = kept;
     }
 
-    /// The oldest epoch on its way to the disk has arrived.
+    /// The oldest epoch on its way to the disk arrives.
     pub(crate) fn durable(&mut self) -> Checked {
         let parts = self.process.writing.pop_front().expect("one event for each epoch");
         let epoch = parts[0].epoch;
-        self.trace.note(self.now, format_args!("durable {epoch}"));
-        let delta: Vec<u8> = parts.iter().flat_map(|part| part.delta.clone()).collect();
-        self.make_durable(epoch, delta);
+        self.trace.detail(self.now, format_args!("durable {epoch}"));
+        if self.settings.sabotage != Some(Sabotage::SkipTheLog) {
+            self.log.append(&parts).map_err(log_failed)?;
+        }
+        self.make_durable(epoch, joined(&parts));
         let mut releases: Vec<Releases> = parts.into_iter().map(|part| part.releases).collect();
         for releases in &mut releases {
             self.acknowledge(releases)?;
         }
         self.emit(epoch, releases);
-        if self.random.one_in(10) {
-            self.check_image()?;
+        if self.random.one_in(self.life.check_one_in()) {
+            L::check_image(self)?;
         }
-        if self.random.one_in(3) && self.plan.sabotage != Some(Sabotage::NeverFlush) {
+        if self.random.one_in(3) && self.settings.sabotage != Some(Sabotage::NeverFlush) {
             let delay_ms = self.random.below(40);
             self.inside(delay_ms, Inside::Flush);
         }
         Ok(())
     }
 
-    pub(crate) fn make_durable(&mut self, epoch: Epoch, delta: Vec<u8>) {
+    fn make_durable(&mut self, epoch: Epoch, delta: Vec<u8>) {
         assert_eq!(epoch, self.durable_epoch.next(), "epochs become durable in order");
         apply_delta(&mut self.durable, &delta);
         self.durable_epoch = epoch;
@@ -128,36 +139,12 @@ impl World {
         Ok(())
     }
 
-    /// Hands the records of an epoch to their sinks, in the order of the shards.
-    fn emit(&mut self, epoch: Epoch, releases: Vec<Releases>) {
-        let mut batches: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for record in releases.into_iter().flat_map(|releases| releases.egress) {
-            let sink = EGRESSES.iter().position(|egress| *egress == record.egress.as_str());
-            let sink = sink.expect("the core checks egresses");
-            batches.entry(sink).or_default().push(read_text(&record.value));
-        }
-        for (sink, records) in batches {
-            self.enqueue(sink, epoch, records);
-        }
-    }
-
-    pub(crate) fn enqueue(&mut self, sink: usize, epoch: Epoch, records: Vec<String>) {
-        let endpoint = &mut self.endpoints[sink];
-        endpoint.queue.push_back((epoch, records));
-        if !std::mem::replace(&mut endpoint.busy, true) {
-            let delay_ms = self.random.below(30);
-            self.inside(delay_ms, Inside::Sink(sink));
-        }
-    }
-
     /// The store catches up, and the shards hear of it a little later.
     pub(crate) fn flush(&mut self) -> Checked {
         let claimed = self.durable_epoch;
-        if self.plan.sabotage != Some(Sabotage::ClaimToBeFlushed) {
-            for (_, delta) in self.unflushed.drain(..) {
-                apply_delta(&mut self.store, &delta);
-            }
-            self.store_epoch = claimed;
+        if self.settings.sabotage != Some(Sabotage::ClaimToBeFlushed) {
+            self.fill_store();
+            self.log.truncate(claimed).map_err(log_failed)?;
         }
         for shard in 0..self.process.shards.len() {
             let delay_ms = self.random.below(20);
@@ -166,68 +153,40 @@ impl World {
         Ok(())
     }
 
-    /// A sink has written the first batch of its queue, or could not.
-    pub(crate) fn write_sink(&mut self, sink: usize) -> Checked {
-        if !self.calm && self.random.one_in(10) {
-            let delay_ms = self.random.below(200);
-            self.inside(delay_ms, Inside::Sink(sink));
-            return Ok(());
+    pub(crate) fn fill_store(&mut self) {
+        for (_, delta) in self.unflushed.drain(..) {
+            apply_delta(&mut self.store, &delta);
         }
-        let Some((epoch, records)) = self.endpoints[sink].queue.pop_front() else {
-            panic!("a busy sink has something to write");
-        };
-        self.trace.note(self.now, format_args!("sink {sink} writes {epoch} {records:?}"));
-        self.write(sink, epoch, records)?;
-        let position = SinkPosition { epoch, position: Bytes::new() };
-        self.process.confirmed.insert(sink, position);
-        if self.endpoints[sink].queue.is_empty() {
-            self.endpoints[sink].busy = false;
-        } else {
-            let delay_ms = self.random.below(30);
-            self.inside(delay_ms, Inside::Sink(sink));
-        }
-        Ok(())
+        self.store_epoch = self.durable_epoch;
     }
 
-    /// Something arrives at a destination (4).
-    pub(crate) fn write(&mut self, sink: usize, epoch: Epoch, records: Vec<String>) -> Checked {
-        if epoch > self.durable_epoch {
-            let what = format!("{records:?} left in {epoch}, before it was durable");
+    /// The process ends: what the log has then, is what counts. It has all that was durable (4), and of what was on its way to
+    /// the disk the beginning, at most.
+    pub(crate) fn crash_log(&mut self) -> Checked {
+        let writing = std::mem::take(&mut self.process.writing);
+        self.log.crash(&mut self.random, &writing).map_err(log_failed)?;
+        let found = self.log.replay(self.store_epoch.next()).map_err(log_failed)?;
+        let coming = writing.iter().map(|parts| (parts[0].epoch, joined(parts)));
+        let known: Vec<_> = self.unflushed.iter().cloned().chain(coming).collect();
+        if found.len() < self.unflushed.len() || !known.starts_with(&found) {
+            let epochs: Vec<Epoch> = found.iter().map(|(epoch, _)| *epoch).collect();
+            let what = format!(
+                "{} was durable, and {} in the store; the log has {epochs:?}, or other deltas",
+                self.durable_epoch, self.store_epoch
+            );
             return violated(Invariant::Durability, what);
         }
-        let written = &mut self.endpoints[sink].written;
-        match written.binary_search_by_key(&epoch, |(epoch, _)| *epoch) {
-            Ok(index) if written[index].1 == records => {}
-            Ok(index) => {
-                let what = format!("{epoch} was {:?}, and is {records:?} now", written[index].1);
-                return violated(Invariant::Durability, what);
-            }
-            Err(index) if index == written.len() => written.push((epoch, records)),
-            Err(_) => {
-                let what = format!("{records:?} of {epoch} comes too late");
-                return violated(Invariant::Durability, what);
-            }
+        for (epoch, delta) in found.into_iter().skip(self.unflushed.len()) {
+            self.make_durable(epoch, delta);
         }
         Ok(())
     }
 }
 
-pub(crate) fn apply_delta(image: &mut Image, delta: &[u8]) {
-    for change in changes(delta) {
-        let change = change.expect("the core writes its own deltas");
-        match change.value {
-            Some(value) => drop(image.insert(change.key.to_vec(), Bytes::copy_from_slice(value))),
-            None => drop(image.remove(change.key)),
-        }
-    }
+fn joined(parts: &[Part]) -> Vec<u8> {
+    parts.iter().flat_map(|part| part.delta.iter().copied()).collect()
 }
 
-/// Takes the epochs that were on their way to the disk out of a process that has crashed.
-pub(crate) fn unwritten(process: Process) -> Vec<(Epoch, Vec<u8>)> {
-    let epochs = process.writing.into_iter();
-    let join = |parts: Vec<Part>| {
-        let epoch = parts[0].epoch;
-        (epoch, parts.into_iter().flat_map(|part| part.delta).collect())
-    };
-    epochs.map(join).collect()
+fn log_failed(error: LogError) -> Violation {
+    Violation { invariant: Invariant::Durability, what: format!("the log fails: {error}") }
 }

@@ -1,13 +1,17 @@
 //! Seeded simulation of whole worlds of shards, with crashes and a checker for each invariant.
 //!
-//! A world runs in one thread and simulated time: shards, the channels between them, a coordinator of epochs, a log, a
-//! store, functions, sources, sinks, people who send requests, an operator, and crashes. Everything follows from a
-//! [`Plan`], that is, from a seed: the same seed gives the same run, event by event.
+//! A world runs in one thread and simulated time: shards, the channels between them, a coordinator of epochs, a log on a
+//! disk that forgets, a store, functions, sinks, people who send requests, and crashes. Everything follows from a seed: the
+//! same seed gives the same run, event by event.
+//!
+//! Two kinds of life can be in a world. The one of a [`Plan`] is made up by the seed: sources, an operator, functions that
+//! fail in all ways; it is there to test the engine, by [`run`]. The other one is anybody's functions, in a [`Host`], to
+//! test those.
 //!
 //! The simulation drives the core only through its public interface, as the real shell does. It never looks inside a
 //! shard; what must hold is read off the durable key space, the answers, and the destinations of the sinks.
 //!
-//! The types to know are [`Plan`], [`run`] and [`Violation`].
+//! The types to know are [`Plan`] and [`run`], [`Host`], and [`Violation`].
 //!
 //! ```
 //! let report = statera_sim::run(statera_sim::Plan::new(7)).expect("all invariants hold");
@@ -15,22 +19,28 @@
 //! ```
 #![warn(missing_docs)]
 
-mod book;
-mod check;
 mod commit;
-mod functions;
-mod outside;
-mod plan;
+mod endpoints;
+mod hosted;
+mod image;
+mod life;
+mod log;
+mod people;
 mod random;
 mod recovery;
+mod seeded;
+mod settings;
 mod shell;
 mod trace;
+mod violation;
 mod world;
 
 use std::fmt;
 
-pub use check::{Invariant, Violation};
-pub use plan::{Plan, Sabotage};
+pub use hosted::{GivenUp, Guests, Host, Hosting, Ran, Waiting};
+pub use seeded::Plan;
+pub use settings::Sabotage;
+pub use violation::{Invariant, Violation};
 
 /// What a run that went well was like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +63,10 @@ pub struct Report {
     pub answers: u64,
     /// Requests that were refused for a while.
     pub refusals: u64,
+    /// Invocations.
+    pub invocations: u64,
+    /// Invocations whose outcome never arrived.
+    pub lost: u64,
 }
 
 /// A run in which something did not hold.
@@ -80,5 +94,5 @@ impl fmt::Display for Failed {
 /// # Panics
 /// If an assertion of the core fails; the seed is printed.
 pub fn run(plan: Plan) -> Result<Report, Box<Failed>> {
-    world::World::new(plan).run()
+    seeded::run(plan)
 }

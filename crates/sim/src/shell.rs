@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use statera_core::{Effect, Input, InvocationId, PeerItem};
-use statera_model::{Address, Expiration, Failure, FailureKind, Millis, Outcome, StateChange};
-use statera_ports::{Answer, Refusal};
+use statera_model::{
+    Address, Expiration, Millis, Mutation, Outcome, Reply, StateChange, StateSpec, TypedValue,
+};
+use statera_ports::Answer;
 
-use crate::check::{Checked, Invariant, encode_request, violated};
-use crate::functions::{Answered, Asked, FLAKY, Message, answer, is_call, read_text, states_of};
-use crate::plan::Sabotage;
+use crate::image::{encode_request, is_call, same};
+use crate::life::{Answered, Asked, Attempt, Fate, Life};
+use crate::settings::Sabotage;
+use crate::violation::{Checked, Invariant, violated};
 use crate::world::{Inside, Waiter, World};
 
-/// How long an endpoint that is down takes to say so, where that matters.
-const HANGS_MS: u64 = 5_000;
-
-impl World {
+impl<L: Life> World<L> {
     pub(crate) fn effect(&mut self, shard: usize, effect: Effect) -> Checked {
         match effect {
             Effect::Invoke(id) => {
                 self.invoke(shard, id)?;
-                if self.plan.sabotage == Some(Sabotage::InvokeTwice) && self.random.one_in(20) {
+                if self.settings.sabotage == Some(Sabotage::InvokeTwice) && self.random.one_in(20) {
                     self.invoke(shard, id)?;
                 }
                 Ok(())
             }
             Effect::Load(id) => {
                 let keys = self.process.shards[shard].missing_states(id);
-                self.trace.note(self.now, format_args!("{shard} load {id:?} {}", keys.len()));
+                self.trace.detail(self.now, format_args!("{shard} load {id:?} {}", keys.len()));
                 let delay_ms = self.random.below(12);
                 self.inside(delay_ms, Inside::Loaded { shard, id, keys });
                 Ok(())
@@ -55,10 +55,10 @@ impl World {
     }
 
     fn send(&mut self, from: usize, to: usize, item: PeerItem) {
-        self.trace.note(self.now, format_args!("{from} sends {to} {}", describe(&item)));
+        self.trace.detail(self.now, format_args!("{from} sends {to} {}", self.describe(&item)));
         let channel = self.process.channels.entry((from, to)).or_default();
         channel.push_back(item);
-        if self.plan.sabotage == Some(Sabotage::ReorderBetweenShards)
+        if self.settings.sabotage == Some(Sabotage::ReorderBetweenShards)
             && let [.., PeerItem::Message(_), PeerItem::Message(_)] = channel.make_contiguous()
         {
             let last = channel.len() - 1;
@@ -75,9 +75,9 @@ impl World {
     pub(crate) fn receive(&mut self, from: usize, to: usize) -> Checked {
         let channel = self.process.channels.get_mut(&(from, to)).expect("something was sent");
         let item = channel.pop_front().expect("one event for each item");
-        self.trace.note(self.now, format_args!("{to} gets from {from} {}", describe(&item)));
+        self.trace.detail(self.now, format_args!("{to} gets from {from} {}", self.describe(&item)));
         let from = from as u16;
-        if self.plan.sabotage == Some(Sabotage::DuplicateBetweenShards)
+        if self.settings.sabotage == Some(Sabotage::DuplicateBetweenShards)
             && let PeerItem::Message(message) = &item
             && !is_call(&message.target)
             && self.random.one_in(20)
@@ -91,22 +91,17 @@ impl World {
         let Some(invocation) = self.process.shards[shard].invocation(id) else {
             return violated(Invariant::Turns, format!("{id:?} is not in flight"));
         };
-        let target = invocation.target().clone();
-        let states = invocation.states().map(|(name, value)| (name.into(), value.map(read_text)));
-        let messages = invocation.messages();
-        let messages = messages.map(|(caller, value)| (caller.cloned(), Message::parse(value)));
-        let asked = Asked {
-            target: target.clone(),
-            states: states.collect(),
-            messages: messages.collect(),
-        };
-        let (caller, first) = invocation.messages().next().expect("a batch is never empty");
-        let request = encode_request(caller, first);
-        let ids: Vec<&str> = asked.messages.iter().map(|(_, message)| &*message.id).collect();
-        self.trace.note(self.now, format_args!("{shard} invokes {id:?} {target} with {ids:?}"));
+        let asked = Asked::of(invocation);
+        let (caller, first) = asked.messages.first().expect("a batch is never empty");
+        let request = encode_request(caller.as_ref(), first);
+        let target = asked.target.clone();
+        let shown: Vec<String> =
+            asked.messages.iter().map(|(_, argument)| self.life.show(argument)).collect();
+        let shown = shown.join(", ");
+        self.trace.note(self.now, format_args!("{target} is invoked with {shown}"));
+        self.figures.invocations += 1;
         self.check_turn(&asked, id)?;
-        let answered = self.ask_endpoint(&asked);
-        let delay_ms = self.answer_delay_ms(&target);
+        let Attempt { answered, delay_ms } = L::answer(self, asked)?;
         self.inside(delay_ms, Inside::Answered { shard, id, target, answered, request });
         Ok(())
     }
@@ -118,58 +113,17 @@ impl World {
             let what = format!("{target} is invoked with {id:?} while {other:?} is in flight");
             return violated(Invariant::Turns, what);
         }
-        let now = self.now;
+        let specs = self.life.states(&target.function);
         let shown = self.process.shown.entry(target.clone()).or_default();
-        for spec in states_of(&target.function) {
-            let Some(got) = asked.states.get(&*spec.name) else { continue };
-            let (ttl_ms, refreshed) = match spec.expiration {
-                Expiration::Never => (None, false),
-                Expiration::AfterWrite { ttl_ms } => (Some(ttl_ms as u64), false),
-                Expiration::AfterInvoke { ttl_ms } => (Some(ttl_ms as u64), true),
-            };
-            let expired = |last: Millis| ttl_ms.is_some_and(|ttl_ms| last.after(ttl_ms) <= now);
-            if shown.get(&*spec.name).is_some_and(|(_, last)| expired(*last)) {
-                shown.remove(&*spec.name);
-            }
-            let expected = shown.get_mut(&*spec.name);
-            if expected.as_ref().map(|(value, _)| value) != got.as_ref() {
-                let what = format!("{target} is shown {} = {got:?}, not {expected:?}", spec.name);
-                return violated(Invariant::Turns, what);
-            }
-            if let (true, Some((_, last))) = (refreshed, expected) {
-                *last = now;
+        if let Some((reply, at)) = self.process.open.remove(target) {
+            let mut taken = shown.clone();
+            note_changes(&mut taken, &reply, at);
+            if compare(&mut taken, &specs, asked, self.now).is_ok() {
+                *shown = taken;
+                return Ok(());
             }
         }
-        Ok(())
-    }
-
-    fn ask_endpoint(&mut self, asked: &Asked) -> Answered {
-        let now = self.now;
-        if asked.target.function.as_str() == FLAKY && !self.calm {
-            let outage = self.plan.outages.iter().any(|(from, to)| (*from..*to).contains(&now));
-            // A connection is lost now and then, but not again and again, and not beside outages: together they could
-            // look as if a message were to blame.
-            self.lost = self.plan.outages.is_empty() && !self.lost && self.random.one_in(10);
-            if outage || self.lost {
-                return Answered::Failure(Failure::new(FailureKind::Unavailable, "down"));
-            }
-        }
-        answer(asked, self.calm, self.plan.ids)
-    }
-
-    fn answer_delay_ms(&mut self, target: &Address) -> u64 {
-        let stops = self.plan.sabotage == Some(Sabotage::StopWithTheFailing);
-        if stops && !self.calm && target.function.as_str() != FLAKY {
-            return self.plan.calm_at.since(self.now);
-        }
-        if self.plan.timed && !self.calm && target.function.as_str() == FLAKY {
-            return HANGS_MS; // It keeps its place for as long as it can.
-        }
-        match self.random.below(20) {
-            0 => self.random.below(300),
-            1..10 => 0,
-            _ => self.random.below(15),
-        }
+        compare(shown, &specs, asked, self.now).or_else(|what| violated(Invariant::Turns, what))
     }
 
     pub(crate) fn answered(
@@ -183,35 +137,39 @@ impl World {
         self.process.in_flight.remove(&target);
         match answered {
             Answered::Failure(failure) => {
-                self.trace.note(self.now, format_args!("{shard} {target} fails: {failure}"));
+                self.trace.note(self.now, format_args!("{target} fails: {failure}"));
                 self.apply(shard, Input::Failed { invocation: id, failure, request })
             }
-            Answered::Outcome { mut outcome, well_formed } => {
-                let answer = summary(&outcome);
-                self.trace.note(self.now, format_args!("{shard} {target} answers {answer}"));
-                if let (Outcome::Complete(reply), true) = (&outcome, well_formed) {
-                    self.expect_to_be_shown(&target, reply);
-                }
-                if let (Outcome::Complete(reply), Some(Sabotage::LoseOneChange)) =
-                    (&mut outcome, self.plan.sabotage)
-                {
-                    reply.mutations.retain(|mutation| &*mutation.state != "sum");
+            Answered::Outcome { mut outcome, fate } => {
+                let answer = match &outcome {
+                    Outcome::Incomplete(specs) => format!("asks for {} states", specs.len()),
+                    Outcome::Complete(reply) => self.life.show_reply(reply),
+                };
+                self.trace.note(self.now, format_args!("{target} {answer}"));
+                if let Outcome::Complete(reply) = &mut outcome {
+                    if self.settings.sabotage == Some(Sabotage::LoseOneChange)
+                        && reply.mutations.len() > 1
+                    {
+                        reply.mutations.remove(1);
+                    }
+                    self.expect_to_be_shown(target, reply, fate);
                 }
                 self.apply(shard, Input::Completed { invocation: id, outcome, request })
             }
         }
     }
 
-    /// A reply that must be accepted: the next invocation has to show what it changed.
-    fn expect_to_be_shown(&mut self, target: &Address, reply: &statera_model::Reply) {
-        let lost = self.plan.sabotage == Some(Sabotage::LoseOneChange);
-        let shown = self.process.shown.entry(target.clone()).or_default();
-        for mutation in &reply.mutations {
-            if let StateChange::Modify(value) = &mutation.change
-                && !(lost && &*mutation.state == "sum")
-            {
-                shown.insert(mutation.state.to_string(), (read_text(value), self.now));
+    /// If a reply is taken, the next invocation has to show what it changed.
+    fn expect_to_be_shown(&mut self, target: Address, reply: &Reply, fate: Fate) {
+        match fate {
+            Fate::Taken => {
+                let shown = self.process.shown.entry(target).or_default();
+                note_changes(shown, &reply.mutations, self.now);
             }
+            Fate::Open => {
+                self.process.open.insert(target, (reply.mutations.clone(), self.now));
+            }
+            Fate::Refused => {}
         }
     }
 
@@ -233,31 +191,74 @@ impl World {
         }
     }
 
-    pub(crate) fn is_full(refusal: &Refusal) -> bool {
-        matches!(refusal, Refusal::Full { .. })
-    }
-}
-
-fn summary(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Incomplete(specs) => format!("with {} states that it needs", specs.len()),
-        Outcome::Complete(reply) => format!(
-            "{} messages, {} delays, {} records",
-            reply.messages.len(),
-            reply.delayed.len(),
-            reply.egress.len()
-        ),
-    }
-}
-
-fn describe(item: &PeerItem) -> String {
-    match item {
-        PeerItem::Message(message) => {
-            format!("{} for {}", read_text(&message.argument), message.target)
+    /// How long an answer usually takes.
+    pub(crate) fn usual_delay_ms(&mut self) -> u64 {
+        match self.random.below(20) {
+            0 => self.random.below(300),
+            1..10 => 0,
+            _ => self.random.below(15),
         }
-        PeerItem::Marker(cut) => format!("marker {}", cut.epoch),
+    }
+
+    fn describe(&self, item: &PeerItem) -> String {
+        match item {
+            PeerItem::Message(message) => {
+                format!("{} for {}", self.life.show(&message.argument), message.target)
+            }
+            PeerItem::Marker(cut) => format!("marker {}", cut.epoch),
+        }
     }
 }
 
-/// What was last known of the states of all addresses, from a durable image.
-pub(crate) type Shown = BTreeMap<Address, BTreeMap<String, (String, Millis)>>;
+/// The states of an address as they were last seen, by name, with the time of the last access.
+pub(crate) type States = BTreeMap<String, (TypedValue, Millis)>;
+/// What each address must be shown at its next invocation.
+pub(crate) type Shown = BTreeMap<Address, States>;
+
+fn note_changes(shown: &mut States, changes: &[Mutation], now: Millis) {
+    for Mutation { state, change } in changes {
+        match change {
+            StateChange::Modify(value) => {
+                shown.insert(state.to_string(), (value.clone(), now));
+            }
+            StateChange::Delete => drop(shown.remove(&**state)),
+        }
+    }
+}
+
+/// Whether an invocation shows what it must; what has expired, and what was accessed now, is noted.
+fn compare(
+    shown: &mut States,
+    specs: &[StateSpec],
+    asked: &Asked,
+    now: Millis,
+) -> Result<(), String> {
+    for spec in specs {
+        let Some((_, got)) = asked.states.iter().find(|(name, _)| *name == spec.name) else {
+            continue;
+        };
+        let (ttl_ms, refreshed) = match spec.expiration {
+            Expiration::Never => (None, false),
+            Expiration::AfterWrite { ttl_ms } => (Some(ttl_ms as u64), false),
+            Expiration::AfterInvoke { ttl_ms } => (Some(ttl_ms as u64), true),
+        };
+        let expired = |last: Millis| ttl_ms.is_some_and(|ttl_ms| last.after(ttl_ms) <= now);
+        if shown.get(&*spec.name).is_some_and(|(_, last)| expired(*last)) {
+            shown.remove(&*spec.name);
+        }
+        let expected = shown.get_mut(&*spec.name);
+        let equal = match (&expected, got) {
+            (Some((expected, _)), Some(got)) => same(expected, got),
+            (None, None) => true,
+            _ => false,
+        };
+        if !equal {
+            let (target, name) = (&asked.target, &spec.name);
+            return Err(format!("{target} is shown {name} = {got:?}, not {expected:?}"));
+        }
+        if let (true, Some((_, last))) = (refreshed, expected) {
+            *last = now;
+        }
+    }
+    Ok(())
+}

@@ -5,30 +5,36 @@ use std::fmt::{self, Write};
 
 use statera_model::Millis;
 
+use crate::settings::BEGIN;
+
 const TAIL_LINES: usize = 300;
 
 #[derive(Debug)]
 pub(crate) struct Trace {
     seed: u64,
     hash: u64,
-    tail: VecDeque<String>,
+    /// The last lines, and the last ones that are not about the inside of the engine.
+    all: VecDeque<String>,
+    story: VecDeque<String>,
 }
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Trace {
-        Trace { seed, hash: 0xcbf2_9ce4_8422_2325, tail: VecDeque::new() }
+        let (all, story) = (VecDeque::new(), VecDeque::new());
+        Trace { seed, hash: 0xcbf2_9ce4_8422_2325, all, story }
     }
 
+    /// Something that those outside, or a function, can tell.
     pub(crate) fn note(&mut self, now: Millis, line: fmt::Arguments<'_>) {
-        // The oldest line lends its memory to the newest.
-        let full = self.tail.len() == TAIL_LINES;
-        let mut text = if full { self.tail.pop_front() } else { None }.unwrap_or_default();
-        text.clear();
-        write!(text, "{:>8} {line}", now.0).expect("writing to a string does not fail");
-        for byte in text.bytes() {
+        push(&mut self.story, now, line);
+        self.detail(now, line);
+    }
+
+    /// Something within the engine.
+    pub(crate) fn detail(&mut self, now: Millis, line: fmt::Arguments<'_>) {
+        for byte in push(&mut self.all, now, line).bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
-        self.tail.push_back(text);
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -36,8 +42,27 @@ impl Trace {
     }
 
     pub(crate) fn tail(&self) -> String {
-        self.tail.iter().map(|line| format!("{line}\n")).collect()
+        last(&self.all, TAIL_LINES)
     }
+
+    pub(crate) fn story(&self, lines: usize) -> String {
+        last(&self.story, lines)
+    }
+}
+
+fn push<'a>(tail: &'a mut VecDeque<String>, now: Millis, line: fmt::Arguments<'_>) -> &'a str {
+    // The oldest line lends its memory to the newest.
+    let full = tail.len() == TAIL_LINES;
+    let mut text = if full { tail.pop_front() } else { None }.unwrap_or_default();
+    text.clear();
+    write!(text, "{:>8} {line}", now.since(BEGIN)).expect("writing to a string does not fail");
+    tail.push_back(text);
+    tail.back().expect("just pushed")
+}
+
+fn last(tail: &VecDeque<String>, lines: usize) -> String {
+    let skipped = tail.len().saturating_sub(lines);
+    tail.iter().skip(skipped).map(|line| format!("{line}\n")).collect()
 }
 
 impl Drop for Trace {

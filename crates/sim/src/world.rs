@@ -6,47 +6,45 @@ use std::sync::Arc;
 use bytes::Bytes;
 use statera_core::values::StateValue;
 use statera_core::{Cut, Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
-use statera_model::{Address, Epoch, Millis};
+use statera_model::{Address, EgressId, Epoch, KeyGroup, Millis, Mutation};
 use statera_ports::SinkPosition;
 
-use crate::book::Book;
-use crate::check::{Checked, Findings, Image, Invariant, Outside, violated};
-use crate::functions::{Answered, EGRESSES};
-use crate::outside::{Endpoint, Person, Source};
-use crate::plan::{BEGIN, Plan, Sabotage};
+use crate::Report;
+use crate::endpoints::Endpoint;
+use crate::image::Image;
+use crate::life::{Answered, Life};
+use crate::log::Log;
+use crate::people::Person;
 use crate::random::Random;
+use crate::settings::{BEGIN, Sabotage, Settings};
+use crate::shell::Shown;
 use crate::trace::Trace;
-use crate::{Failed, Report};
+use crate::violation::{Checked, Invariant, violated};
 
-/// Longer than anything legitimate takes after faults stopped.
-const PATIENCE_MS: u64 = 300_000;
-const EVENTS_MAX: u64 = 3_000_000;
-
-pub(crate) struct World {
-    pub(crate) plan: Plan,
+pub(crate) struct World<L: Life> {
+    pub(crate) settings: Settings,
+    pub(crate) life: L,
     pub(crate) random: Random,
     pub(crate) now: Millis,
     pub(crate) trace: Trace,
     /// What is going to happen; events of one time in a random order.
-    pub(crate) events: BTreeMap<(Millis, u64), Event>,
+    pub(crate) events: BTreeMap<(Millis, u64), Event<L::Event>>,
     pub(crate) process: Process,
-    /// What survives a crash: the durable key space, and how much of it the store has.
+    /// What survives a crash: the log, the durable key space that follows from it, and how much of that the store has.
+    pub(crate) log: Log,
     pub(crate) durable: Image,
     pub(crate) durable_epoch: Epoch,
     pub(crate) store: Image,
     pub(crate) store_epoch: Epoch,
     /// Deltas of durable epochs that the store has not.
     pub(crate) unflushed: VecDeque<(Epoch, Vec<u8>)>,
-    pub(crate) book: Book,
     pub(crate) people: Vec<Person>,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) malformed: Vec<(String, usize, usize)>,
+    pub(crate) egresses: Vec<EgressId>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) next_ticket: u64,
+    /// Whether faults have stopped.
     pub(crate) calm: bool,
     pub(crate) figures: Report,
-    /// Whether the last connection to the flaky endpoint was lost.
-    pub(crate) lost: bool,
     effects: Vec<Effect>,
 }
 
@@ -60,8 +58,10 @@ pub(crate) struct Process {
     pub(crate) arrivals: BTreeMap<(usize, usize), Millis>,
     pub(crate) ticks: Vec<Option<Millis>>,
     pub(crate) in_flight: BTreeMap<Address, InvocationId>,
-    /// What each address must be shown at its next invocation: by state name the value and the last access.
-    pub(crate) shown: BTreeMap<Address, BTreeMap<String, (String, Millis)>>,
+    /// What each address must be shown at its next invocation.
+    pub(crate) shown: Shown,
+    /// Changes of replies that may have been taken, and when: the next invocation tells.
+    pub(crate) open: BTreeMap<Address, (Vec<Mutation>, Millis)>,
     pub(crate) tickets: BTreeMap<Ticket, Waiter>,
     /// The epoch that is cut next.
     pub(crate) next_epoch: Epoch,
@@ -81,18 +81,15 @@ pub(crate) enum Waiter {
 }
 
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum Event<E> {
     /// Something within the process; void after a crash.
     Inside(u64, Inside),
     /// A person asks, or asks again.
     Ask(usize),
     /// A person has waited long enough for a ticket.
     GiveUp(usize, Ticket),
-    /// A source reads on.
-    Read(usize),
-    Operate,
-    /// Faults stop.
-    Calm,
+    /// Something else outside.
+    Outside(E),
 }
 
 #[derive(Debug)]
@@ -109,89 +106,54 @@ pub(crate) enum Inside {
     Sink(usize),
 }
 
-impl World {
-    pub(crate) fn new(plan: Plan) -> World {
-        let mut world = World {
-            random: Random::new(plan.seed),
+impl<L: Life> World<L> {
+    pub(crate) fn new(settings: Settings, life: L) -> World<L> {
+        let egresses: Vec<EgressId> = life.egresses().into_iter().map(|(id, _)| id).collect();
+        World {
+            random: Random::new(settings.seed),
             now: BEGIN,
-            trace: Trace::new(plan.seed),
+            trace: Trace::new(settings.seed),
             events: BTreeMap::new(),
             process: Process::new(0),
+            log: Log::new(settings.seed),
             durable: Image::new(),
             durable_epoch: Epoch::ZERO,
             store: Image::new(),
             store_epoch: Epoch::ZERO,
             unflushed: VecDeque::new(),
-            book: Book::default(),
             people: Vec::new(),
-            sources: Vec::new(),
-            malformed: Vec::new(),
-            endpoints: EGRESSES.iter().map(|_| Endpoint::default()).collect(),
+            endpoints: egresses.iter().map(|_| Endpoint::default()).collect(),
+            egresses,
             next_ticket: 0,
             calm: false,
             figures: Report::default(),
-            lost: false,
             effects: Vec::new(),
-            plan,
-        };
-        world.populate();
-        world
-    }
-
-    pub(crate) fn run(mut self) -> Result<Report, Box<Failed>> {
-        match self.play() {
-            Ok(()) => Ok(Report {
-                trace_hash: self.trace.hash(),
-                messages: self.book.entries.len(),
-                ..self.figures
-            }),
-            Err(violation) => {
-                let (seed, trace_tail) = (self.plan.seed, self.trace.tail());
-                Err(Box::new(Failed { seed, violation, trace_tail }))
-            }
+            settings,
+            life,
         }
     }
 
-    fn play(&mut self) -> Checked {
-        self.start()?;
-        self.at(self.plan.calm_at, Event::Calm);
-        while let Some(((at, _), event)) = self.events.pop_first() {
-            self.now = self.now.max(at);
-            self.figures.events += 1;
-            self.check_patience()?;
-            let crashes = self.figures.crashes < self.plan.crashes_max && !self.calm;
-            if crashes && self.random.one_in(self.plan.crash_one_in) {
-                self.crash()?;
-            }
-            self.happen(event)?;
-            self.plan_cut();
+    /// The next event, or a crash before it. Returns whether there was one.
+    pub(crate) fn step(&mut self) -> Checked<bool> {
+        let Some(((at, _), event)) = self.events.pop_first() else { return Ok(false) };
+        self.now = self.now.max(at);
+        self.figures.events += 1;
+        let crashes = self.figures.crashes < self.settings.crashes_max && !self.calm;
+        if crashes && self.random.one_in(self.settings.crash_one_in) {
+            self.crash()?;
         }
-        self.check_end()
+        self.happen(event)?;
+        self.plan_cut();
+        Ok(true)
     }
 
-    fn check_patience(&self) -> Checked {
-        let late = self.now.since(self.plan.calm_at) > PATIENCE_MS;
-        if late || self.figures.events > EVENTS_MAX {
-            let figures: Vec<_> = self.process.shards.iter().map(Shard::figures).collect();
-            let what = format!("there is no end after faults stopped: {figures:?}");
-            return violated(Invariant::Progress, what);
-        }
-        Ok(())
-    }
-
-    fn happen(&mut self, event: Event) -> Checked {
+    fn happen(&mut self, event: Event<L::Event>) -> Checked {
         match event {
             Event::Inside(generation, _) if generation != self.process.generation => Ok(()),
             Event::Inside(_, inside) => self.happen_inside(inside),
             Event::Ask(person) => self.ask(person),
             Event::GiveUp(person, ticket) => self.give_up(person, ticket),
-            Event::Read(source) => self.read_source(source),
-            Event::Operate => self.operate(),
-            Event::Calm => {
-                self.trace.note(self.now, format_args!("calm"));
-                self.calm = true;
-                Ok(())
-            }
+            Event::Outside(event) => L::happen(self, event),
         }
     }
 
@@ -241,7 +203,7 @@ impl World {
         }
         self.plan_tick(shard);
         let in_flight = self.process.shards[shard].figures().in_flight;
-        if in_flight > self.plan.limits.invocations_in_flight {
+        if in_flight > self.settings.limits.invocations_in_flight {
             return violated(Invariant::Bounds, format!("{in_flight} invocations in flight"));
         }
         Ok(())
@@ -253,7 +215,7 @@ impl World {
             return; // Idempotency keys are remembered for ever.
         }
         if self.process.ticks[shard].is_some_and(|planned| planned <= at)
-            || self.plan.sabotage == Some(Sabotage::IgnoreDeadlines)
+            || self.settings.sabotage == Some(Sabotage::IgnoreDeadlines)
         {
             return;
         }
@@ -279,12 +241,16 @@ impl World {
         self.inside(delay_ms, Inside::Pulse);
     }
 
-    pub(crate) fn at(&mut self, at: Millis, event: Event) {
+    pub(crate) fn owner(&self, group: KeyGroup) -> usize {
+        group.shard(self.settings.shards.into(), self.settings.key_groups)
+    }
+
+    pub(crate) fn at(&mut self, at: Millis, event: Event<L::Event>) {
         let order = self.random.next();
         self.events.insert((at, order), event);
     }
 
-    pub(crate) fn later(&mut self, delay_ms: u64, event: Event) {
+    pub(crate) fn later(&mut self, delay_ms: u64, event: Event<L::Event>) {
         self.at(self.now.after(delay_ms), event);
     }
 
@@ -296,45 +262,9 @@ impl World {
         self.inside_at(self.now.after(delay_ms), inside);
     }
 
-    pub(crate) fn check_image(&self) -> Result<Findings, crate::Violation> {
-        let findings = Findings::read(&self.durable);
-        findings.check(&Outside {
-            book: &self.book,
-            destinations: self.endpoints.iter().map(|endpoint| &endpoint.written[..]).collect(),
-            malformed: &self.malformed,
-        })?;
-        Ok(findings)
-    }
-
-    /// Nothing is going to happen any more: everything must be done.
-    fn check_end(&mut self) -> Checked {
-        for person in &self.people {
-            person.check_end()?;
-        }
-        for (index, shard) in self.process.shards.iter().enumerate() {
-            shard.check();
-            let figures = shard.figures();
-            let busy = figures.mail
-                + figures.in_flight
-                + figures.delayed
-                + figures.outbox
-                + figures.dead_letters
-                + figures.paused;
-            if busy > 0 {
-                let what = format!("shard {index} is not done: {figures:?}");
-                return violated(Invariant::Progress, what);
-            }
-        }
-        for source in &self.sources {
-            source.check_end()?;
-        }
-        self.check_image()?.check_done(&self.book)?;
-        self.check_memory()
-    }
-
     /// When everything is flushed, memory shrinks to its limit.
-    fn check_memory(&mut self) -> Checked {
-        if self.plan.sabotage != Some(Sabotage::NeverFlush) {
+    pub(crate) fn check_memory(&mut self) -> Checked {
+        if self.settings.sabotage != Some(Sabotage::NeverFlush) {
             self.flush()?;
             self.events.clear();
             for shard in 0..self.process.shards.len() {
@@ -346,8 +276,8 @@ impl World {
                 self.apply(shard, Input::Tick)?;
             }
             let bytes = self.process.shards[shard].figures().state_bytes;
-            if bytes > self.plan.limits.state_bytes {
-                let what = format!("{bytes} bytes of state at rest: {:?}", self.plan.limits);
+            if bytes > self.settings.limits.state_bytes {
+                let what = format!("{bytes} bytes of state at rest: {:?}", self.settings.limits);
                 return violated(Invariant::Bounds, what);
             }
         }
@@ -365,6 +295,7 @@ impl Process {
             ticks: Vec::new(),
             in_flight: BTreeMap::new(),
             shown: BTreeMap::new(),
+            open: BTreeMap::new(),
             tickets: BTreeMap::new(),
             next_epoch: Epoch::ZERO,
             cutting: None,

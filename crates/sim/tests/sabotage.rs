@@ -71,6 +71,11 @@ fn an_acknowledgement_that_is_not_kept_is_seen() {
 }
 
 #[test]
+fn an_epoch_that_is_not_on_disk_is_seen() {
+    reported(Invariant::Durability, Sabotage::SkipTheLog, Plan::new);
+}
+
+#[test]
 fn a_record_that_leaves_too_early_is_seen() {
     reported(Invariant::Durability, Sabotage::EmitTooEarly, Plan::new);
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use statera_model::{Address, TypedValue};
 use statera_ports::Batch;
 
-
 pub(super) struct TestBatch {
     pub(super) target: Address,
     /// In the order of the declared states.

@@ -409,11 +409,13 @@ impl Harness {
     }
 }
 
-fn address(to: impl To) -> Address {
+#[track_caller]
+pub(super) fn address(to: impl To) -> Address {
     to.to().unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn encoded(value: impl IntoValue) -> TypedValue {
+#[track_caller]
+pub(super) fn encoded(value: impl IntoValue) -> TypedValue {
     value.into_value().unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -29,12 +29,22 @@
 //! assert_eq!(home.state("home/alarm/kitchen", RINGS), None);
 //! ```
 //!
+//! With the feature `simulator` there also is `Simulation`, which runs functions in the engine itself and lets that crash.
+//!
 //! A test kit is for tests: what goes wrong is a panic, unless a method says otherwise.
 
 mod batch;
 mod harness;
+#[cfg(feature = "simulator")]
+mod simulation;
 mod states;
 mod timers;
 mod wait;
+#[cfg(feature = "simulator")]
+mod world;
 
 pub use harness::{Emitted, Harness, Pending, Sent};
+#[cfg(feature = "simulator")]
+pub use simulation::{Report, Simulation};
+#[cfg(feature = "simulator")]
+pub use world::{GivenUp, Request, World};

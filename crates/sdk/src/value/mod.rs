@@ -72,9 +72,9 @@ pub trait Value: Sized + Send + 'static {
     /// # Errors
     /// If it is of another type, not there, or malformed.
     fn from_typed_value(value: &TypedValue) -> Result<Self, ValueError> {
-        let found = value.typename();
-        if found != Self::TYPENAME {
-            return Err(ValueError::OtherType { expected: Self::TYPENAME, found: found.into() });
+        if !value.is(Self::TYPENAME) {
+            let found = value.typename().to_owned();
+            return Err(ValueError::OtherType { expected: Self::TYPENAME, found });
         }
         if !value.has_value() {
             return Err(ValueError::NoValue { typename: Self::TYPENAME });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use statera_model::Address;
 
-use crate::functions::{Act, Message, Work, act};
+use super::functions::{Act, Message, Work, act};
 
 /// Where a message comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,69 +3,16 @@
 //! all of that must be somewhere in the image, once, and in order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use bytes::Bytes;
 use statera_core::keys::Key;
-use statera_core::values::{DeadBody, DeadLetter, Delayed, Mail, StateValue, decode_sink_position};
-use statera_model::{Address, Epoch, Name, TypedValue};
+use statera_core::values::{Delayed, Mail, StateValue, decode_sink_position};
+use statera_model::{Address, Epoch, TypedValue};
 
-use crate::book::{Book, Cancel, Entry, Origin};
-use crate::functions::{EGRESSES, Message, NOBODY, is_call, read_text};
-
-/// What must hold, as numbered in the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Invariant {
-    /// 1. Each message changes state exactly once, whatever crashes.
-    ExactlyOnce = 1,
-    /// 2. Messages from one sender, or one source, to one target arrive in order.
-    Order = 2,
-    /// 3. One invocation per address is in flight, and it sees the state left by the one before.
-    Turns = 3,
-    /// 4. Nothing leaves before its epoch is durable; what has been acknowledged is never lost.
-    Durability = 4,
-    /// 5. A reply's effects are applied all or none.
-    AllOrNone = 5,
-    /// 6. After faults stop, everything accepted is eventually processed.
-    Progress = 6,
-    /// 7. Memory is bounded.
-    Bounds = 7,
-    /// 8. What fails does not stop the others.
-    Isolation = 8,
-}
-
-/// An invariant does not hold.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// Which.
-    pub invariant: Invariant,
-    /// What was seen.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invariant {} ({:?}): {}", self.invariant as u8, self.invariant, self.what)
-    }
-}
-
-pub(crate) type Checked = Result<(), Violation>;
-
-pub(crate) fn violated<T>(invariant: Invariant, what: impl Into<String>) -> Result<T, Violation> {
-    Err(Violation { invariant, what: what.into() })
-}
-
-/// The durable key space.
-pub(crate) type Image = BTreeMap<Vec<u8>, Bytes>;
-
-/// Where a message is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    Consumed(Address),
-    Mail(Address),
-    Delayed,
-    Dead,
-}
+use super::book::{Book, Cancel, Entry, Origin};
+use super::functions::{EGRESSES, Message, NOBODY, read_text};
+use crate::image::{Image, Place, dead_letter, dead_message, is_call};
+use crate::violation::{Checked, Invariant, violated};
 
 /// A durable image, read.
 #[derive(Debug, Default)]
@@ -86,7 +33,7 @@ pub(crate) struct Findings {
 pub(crate) struct Outside<'a> {
     pub(crate) book: &'a Book,
     /// By egress: what its destination holds, epoch by epoch.
-    pub(crate) destinations: Vec<&'a [(Epoch, Vec<String>)]>,
+    pub(crate) destinations: Vec<&'a [(Epoch, Vec<TypedValue>)]>,
     /// Malformed records: their place, source and number.
     pub(crate) malformed: &'a [(String, usize, usize)],
 }
@@ -132,7 +79,7 @@ impl Findings {
                 let position = decode_sink_position(value).expect("a sink position");
                 self.outbox.entry(egress.to_string()).or_default().0 = position.epoch;
             }
-            Key::DeadLetter(_) => match dead_message(value) {
+            Key::DeadLetter(_) => match dead_message(dead_letter(value).body) {
                 Ok((_, mail)) => self.found(&id_of(&mail.argument), Place::Dead),
                 Err(place) => self.malformed.push(place),
             },
@@ -304,9 +251,10 @@ impl Findings {
             let nothing = (Epoch::ZERO, Vec::new());
             let (confirmed, waiting) = self.outbox.get(*egress).unwrap_or(&nothing);
             let written = destination.iter().filter(|(epoch, _)| epoch <= confirmed);
-            let written = written.flat_map(|(_, records)| records);
+            let written: Vec<String> =
+                written.flat_map(|(_, records)| records.iter().map(read_text)).collect();
             let mut left: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for record in written.chain(waiting) {
+            for record in written.iter().chain(waiting) {
                 let (sender, _) = record.split_once(' ').expect("sender and id");
                 left.entry(sender).or_default().push(record);
             }
@@ -363,34 +311,4 @@ impl Findings {
 
 fn id_of(argument: &TypedValue) -> String {
     Message::parse(argument).id
-}
-
-/// The message in a dead letter, or the place of the record.
-pub(crate) fn dead_message(letter: Bytes) -> Result<(Address, Mail), String> {
-    match DeadLetter::decode(letter).expect("a dead letter").body {
-        DeadBody::Invocation { target, request } => Ok((target, decode_request(&request))),
-        DeadBody::Message { target, mail } => Ok((target, mail)),
-        DeadBody::Record { place, .. } => Err(place.to_string()),
-    }
-}
-
-/// A simulated request: the caller of its first message as text, a zero byte, its argument.
-pub(crate) fn encode_request(caller: Option<&Address>, argument: &TypedValue) -> Bytes {
-    let mut out = caller.map_or_else(String::new, Address::to_string).into_bytes();
-    out.push(0);
-    out.extend_from_slice(argument.encoded());
-    out.into()
-}
-
-fn decode_request(request: &Bytes) -> Mail {
-    let zero = request.iter().position(|byte| *byte == 0).expect("a zero byte");
-    let caller = std::str::from_utf8(&request[..zero]).expect("text");
-    let caller = (!caller.is_empty()).then(|| {
-        let mut parts = caller.splitn(3, '/');
-        let mut part = || parts.next().expect("three parts");
-        let function = Name::from_parts(part(), part());
-        Address::new(function, part())
-    });
-    let argument = TypedValue::from_encoded(request.slice(zero + 1..)).expect("a typed value");
-    Mail { caller, argument }
 }

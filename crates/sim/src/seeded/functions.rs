@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use statera_core::CALL_FUNCTION;
+use statera_core::{CALL_FUNCTION, OnFailure, Policy};
 use statera_model::{
     Address, Delayed, Egress, EgressId, Expiration, Failure, FailureKind, FunctionType, Mutation,
     Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TypedValue,
 };
 
+use crate::image::is_call;
+use crate::life::{Answered, Asked, Fate};
 use crate::random::hash;
 
 pub(crate) const PLAIN: &str = "sim/plain";
@@ -251,10 +253,6 @@ pub(crate) fn place(id: &str, ids: u64) -> Address {
     Address::new(name(function), format!("k{}", hash % ids))
 }
 
-pub(crate) fn is_call(address: &Address) -> bool {
-    address.function.as_str() == CALL_FUNCTION
-}
-
 pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).expect("a name")
 }
@@ -279,67 +277,96 @@ pub(crate) fn states_of(function: &FunctionType) -> Vec<StateSpec> {
     vec![spec("log", Expiration::Never), spec("sum", Expiration::Never), spec("recent", expiration)]
 }
 
-/// What an endpoint is asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) target: Address,
-    pub(crate) states: BTreeMap<String, Option<String>>,
-    pub(crate) messages: Vec<(Option<Address>, Message)>,
+/// How the functions of a type are invoked.
+pub(crate) fn policy(function: &FunctionType) -> Option<Policy> {
+    let usual = Policy {
+        batch_messages: 1_000,
+        in_flight: 10,
+        budget_ms: 300,
+        backoff_min_ms: 4,
+        backoff_max_ms: 64,
+        on_failure: OnFailure::DeadLetter,
+    };
+    match function.as_str() {
+        NOBODY | CALL_FUNCTION => None,
+        FLAKY => Some(Policy { in_flight: 2, ..usual }),
+        NARROW => Some(Policy { batch_messages: 10, ..usual }),
+        PAUSING => Some(Policy { on_failure: OnFailure::Pause, ..usual }),
+        STUBBORN => Some(Policy { on_failure: OnFailure::Retry, ..usual }),
+        _ => Some(usual),
+    }
 }
 
-/// What it answers.
-#[derive(Clone, Debug)]
-pub(crate) enum Answered {
-    Outcome { outcome: Outcome, well_formed: bool },
-    Failure(Failure),
+/// What an endpoint is asked, read.
+struct Task {
+    target: Address,
+    states: BTreeMap<String, String>,
+    messages: Vec<(Option<Address>, Message)>,
+}
+
+impl Task {
+    fn read(asked: Asked) -> Task {
+        let states = asked.states.into_iter();
+        let messages = asked.messages.into_iter();
+        Task {
+            target: asked.target,
+            states: states
+                .filter_map(|(name, value)| Some((name.to_string(), read_text(&value?))))
+                .collect(),
+            messages: messages
+                .map(|(caller, argument)| (caller, Message::parse(&argument)))
+                .collect(),
+        }
+    }
 }
 
 /// What the endpoint of a function answers.
-pub(crate) fn answer(asked: &Asked, repaired: bool, ids: u64) -> Answered {
+pub(crate) fn answer(asked: Asked, repaired: bool, ids: u64) -> Answered {
     let function = asked.target.function.as_str();
     if function == NARROW && asked.messages.len() > NARROW_MAX {
         return Answered::Failure(Failure::new(FailureKind::TooLarge, "too large"));
     }
     let mut missing = states_of(&asked.target.function);
-    missing.retain(|spec| !asked.states.contains_key(&*spec.name));
+    missing.retain(|spec| !asked.has(&spec.name));
     if !missing.is_empty() {
         missing.truncate(if function == SHY { 1 } else { missing.len() });
-        return Answered::Outcome { outcome: Outcome::Incomplete(missing), well_formed: true };
+        return Answered::Outcome { outcome: Outcome::Incomplete(missing), fate: Fate::Taken };
     }
-    let failing = asked.messages.iter().find(|(_, message)| message.work.fails());
+    let task = Task::read(asked);
+    let failing = task.messages.iter().find(|(_, message)| message.work.fails());
     let failure = |kind, reason: &str| Answered::Failure(Failure::new(kind, reason));
     match failing.filter(|_| !repaired) {
         None => {
-            Answered::Outcome { outcome: Outcome::Complete(run(asked, ids)), well_formed: true }
+            Answered::Outcome { outcome: Outcome::Complete(run(&task, ids)), fate: Fate::Taken }
         }
         Some((_, message)) => match &message.work {
             Work::Poison => failure(FailureKind::Rejected, "poison"),
             Work::Fatal => failure(FailureKind::Fatal, "fatal"),
             Work::Killer => failure(FailureKind::Unavailable, "killed"),
             Work::Bad(how) => {
-                let reply = spoil(run(asked, ids), *how, &message.id);
-                Answered::Outcome { outcome: Outcome::Complete(reply), well_formed: false }
+                let reply = spoil(run(&task, ids), *how, &message.id);
+                Answered::Outcome { outcome: Outcome::Complete(reply), fate: Fate::Refused }
             }
             _ => unreachable!("only failing work fails"),
         },
     }
 }
 
-fn run(asked: &Asked, ids: u64) -> Reply {
+fn run(task: &Task, ids: u64) -> Reply {
     let mut reply = Reply::default();
-    let state = |name: &str| asked.states[name].clone().unwrap_or_default();
+    let state = |name: &str| task.states.get(name).cloned().unwrap_or_default();
     let mut log = state("log");
     let mut sum: i64 = state("sum").parse().unwrap_or(0);
-    for (caller, message) in &asked.messages {
+    for (caller, message) in &task.messages {
         if !log.is_empty() {
             log.push(' ');
         }
         log.push_str(&message.id);
-        for act in act(&asked.target, caller.as_ref(), message, ids) {
+        for act in act(&task.target, caller.as_ref(), message, ids) {
             perform(act, &mut reply, &mut sum);
         }
     }
-    let recent = asked.messages.last().expect("a batch is never empty").1.id.clone();
+    let recent = task.messages.last().expect("a batch is never empty").1.id.clone();
     for (name, value) in [("log", log), ("sum", sum.to_string()), ("recent", recent)] {
         let change = StateChange::Modify(text(&value));
         reply.mutations.push(Mutation { state: name.into(), change });
