@@ -68,6 +68,23 @@ impl<'a> DeltaWriter<'a> {
         self.push_key(DELETE, key);
     }
 
+    /// As [`DeltaWriter::put`], with a key and a value that are appended by whoever knows them.
+    pub(crate) fn put_with(
+        &mut self,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.out.push(PUT);
+        push_sized(self.out, key);
+        push_sized(self.out, value);
+    }
+
+    /// As [`DeltaWriter::delete`], with a key that is appended by whoever knows it.
+    pub(crate) fn delete_with(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
+        self.out.push(DELETE);
+        push_sized(self.out, key);
+    }
+
     fn push_key(&mut self, what: u8, key: &[u8]) {
         debug_assert!((KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.len()), "{}", key.len());
         self.out.push(what);
@@ -169,6 +186,22 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, &'static str> {
 
 const CUT_SHORT: &str = "fewer bytes than announced";
 
+/// Appends what `write` appends, behind its length. Most of what is written is shorter than 128 bytes: room for such a
+/// length is left, and the rest moved if it takes more.
+fn push_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let length = out.len() - at - 1;
+    if length < 0x80 {
+        out[at] = length as u8;
+    } else {
+        let mut prefix = Vec::with_capacity(10);
+        push_varint(&mut prefix, length);
+        out.splice(at..=at, prefix);
+    }
+}
+
 fn push_varint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -216,6 +249,18 @@ mod tests {
         let mut expected = vec![1, 4, 1, 2, 3, 4, 1, 5, 2, 3, 0, 0, 1, 1, 3, 0, 0, 2, 0xac, 2];
         expected.extend(&long);
         assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn what_is_written_in_place_is_the_same() {
+        for length in [3, 127, 128, 300, 20_000] {
+            let (key, value) = (vec![1; length], vec![2; length * 3]);
+            let mut bytes = vec![9];
+            let mut delta = DeltaWriter::new(&mut bytes);
+            delta.put_with(|out| out.extend(&key), |out| out.extend(&value));
+            delta.delete_with(|out| out.extend(&key));
+            assert_eq!(bytes[1..], write(&[(key.clone(), Some(value)), (key, None)]));
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) struct Function {
     pub(crate) policy: Option<Policy>,
     /// The states it has declared since the start; only grows.
     pub(crate) states: Vec<StateSpec>,
+    /// Whether any of them expires.
+    pub(crate) expires: bool,
     pub(crate) gate: Gate,
     pub(crate) in_flight: usize,
     /// Instances that wait for their turn.
@@ -33,6 +35,7 @@ impl Function {
             name,
             policy,
             states: Vec::new(),
+            expires: false,
             gate: Gate::Cold { probing_since: None },
             in_flight: 0,
             ready: VecDeque::new(),
@@ -66,6 +69,7 @@ impl Function {
                             "more than {STATES_PER_FUNCTION_MAX} states are declared"
                         ));
                     }
+                    self.expires |= spec.expiration != Expiration::Never;
                     self.states.push(spec);
                     progress = true;
                 }

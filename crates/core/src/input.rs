@@ -66,7 +66,8 @@ pub enum Input {
     },
     /// The store now serves all changes up to this epoch.
     Flushed(Epoch),
-    /// Time has passed.
+    /// Time has passed. Only this sends delayed messages that are due, and only so many at once: whatever else comes
+    /// goes between.
     Tick,
     /// Put what lies in a dead letter back into its mailbox. Refused with [`Effect::Unknown`] if there is no such
     /// letter.
@@ -342,6 +343,5 @@ pub(crate) const FUNCTION_TYPES_MAX: usize = 65_536;
 
 pub(crate) const STATES_PER_FUNCTION_MAX: usize = 1_000;
 
-/// Delayed messages sent in one [`Shard::apply`](crate::Shard::apply), so that a great number due at once does not hold
-/// up other work.
+/// Delayed messages sent by one [`Input::Tick`], so that a great number due at once does not hold up other work.
 pub(crate) const DUE_PER_APPLY_MAX: usize = 1_000;

@@ -1,13 +1,15 @@
 //! Instances: the mailbox, the state values in memory, and what an address is doing.
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use slab::Slab;
 use statera_model::{Address, Epoch, KeyGroup, Millis, TypedValue};
+
+use crate::arena::Arena;
+use crate::mailbox::Mailbox;
 
 /// One address that is in memory.
 #[derive(Debug)]
@@ -17,11 +19,9 @@ pub(crate) struct Instance {
     /// Index of its type in the shard's functions.
     pub(crate) function: u32,
     pub(crate) phase: Phase,
-    pub(crate) mailbox: VecDeque<Message>,
-    /// The first messages of the mailbox, all of which are in the store or in an earlier delta.
-    pub(crate) persisted_prefix: usize,
+    pub(crate) mailbox: Mailbox,
     /// State values, in the order of the function's declared states.
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Cells,
     pub(crate) trouble: Option<Box<Trouble>>,
     /// The last epoch in which its state changed.
     pub(crate) changed: Epoch,
@@ -43,28 +43,11 @@ pub(crate) enum Phase {
     /// Its state is being read.
     Loading { attempt: u64 },
     /// Its function is being invoked with the first `batch` messages and the first `states` states.
-    Running { attempt: u64, batch: usize, states: usize },
+    Running { attempt: u64, batch: u32, states: u32 },
     /// It will be tried again.
     Waiting { attempt: u64 },
     /// It takes no messages until it is resumed.
     Paused,
-}
-
-/// A message in a mailbox.
-#[derive(Debug)]
-pub(crate) struct Message {
-    pub(crate) sequence: u64,
-    pub(crate) caller: Option<Address>,
-    pub(crate) argument: TypedValue,
-    /// Whether it was part of a delta, so that its end must be part of one too.
-    pub(crate) persisted: bool,
-}
-
-impl Message {
-    /// Roughly what it takes in memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.argument.encoded().len() + size_of::<Message>() + 64
-    }
 }
 
 /// A state value.
@@ -90,7 +73,60 @@ impl Cell {
         Cell { value: None, last_access: Millis(0), status: CellStatus::Unread };
 
     fn bytes(&self) -> usize {
-        size_of::<Cell>() + self.value.as_ref().map_or(0, |value| value.encoded().len() + 40)
+        size_of::<Cell>() + self.heap_bytes()
+    }
+
+    #[inline]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, TypedValue::heap_bytes)
+    }
+}
+
+/// The state values of an instance. Most functions have one, which is kept where the instance is.
+#[derive(Debug)]
+pub(crate) enum Cells {
+    None,
+    One(Cell),
+    Many(Vec<Cell>),
+}
+
+impl Cells {
+    pub(crate) fn push(&mut self, cell: Cell) {
+        *self = match std::mem::replace(self, Cells::None) {
+            Cells::None => Cells::One(cell),
+            Cells::One(first) => Cells::Many(vec![first, cell]),
+            Cells::Many(mut cells) => {
+                cells.push(cell);
+                Cells::Many(cells)
+            }
+        };
+    }
+
+    /// What is part of the instance itself.
+    fn inline_bytes(&self) -> usize {
+        if let Cells::One(_) = self { size_of::<Cell>() } else { 0 }
+    }
+}
+
+impl Deref for Cells {
+    type Target = [Cell];
+
+    fn deref(&self) -> &[Cell] {
+        match self {
+            Cells::None => &[],
+            Cells::One(cell) => std::slice::from_ref(cell),
+            Cells::Many(cells) => cells,
+        }
+    }
+}
+
+impl DerefMut for Cells {
+    fn deref_mut(&mut self) -> &mut [Cell] {
+        match self {
+            Cells::None => &mut [],
+            Cells::One(cell) => std::slice::from_mut(cell),
+            Cells::Many(cells) => cells,
+        }
     }
 }
 
@@ -122,9 +158,8 @@ impl Instance {
             group,
             function,
             phase: Phase::Idle,
-            mailbox: VecDeque::new(),
-            persisted_prefix: 0,
-            cells: Vec::new(),
+            mailbox: Mailbox::EMPTY,
+            cells: Cells::None,
             trouble: None,
             changed: Epoch::ZERO,
             dirty: false,
@@ -139,6 +174,7 @@ impl Instance {
             + self.address.id.len()
             + 48
             + self.cells.iter().map(Cell::bytes).sum::<usize>()
+            - self.cells.inline_bytes()
     }
 
     /// Whether nothing would be lost if it were dropped from memory, given what the store serves.
@@ -153,61 +189,56 @@ impl Instance {
 /// All instances in memory.
 #[derive(Debug)]
 pub(crate) struct Instances {
-    slots: Slab<Instance>,
-    by_address: HashTable<u32>,
-    hasher: FixedState,
+    slots: Arena<Instance>,
+    index: Index,
     bytes: usize,
     /// Where eviction goes on.
-    hand: usize,
+    hand: u32,
 }
 
 impl Instances {
     pub(crate) fn new(hash_seed: u64) -> Instances {
-        Instances {
-            slots: Slab::new(),
-            by_address: HashTable::new(),
-            hasher: FixedState::with_seed(hash_seed),
-            bytes: 0,
-            hand: 0,
-        }
+        Instances { slots: Arena::default(), index: Index::new(hash_seed), bytes: 0, hand: 0 }
     }
 
-    pub(crate) fn find(&self, address: &Address) -> Option<u32> {
-        let hash = self.hasher.hash_one(address);
-        self.by_address.find(hash, |index| self.slots[*index as usize].address == *address).copied()
+    /// The instance of this function type with this id.
+    pub(crate) fn find(&self, function: u32, id: &str) -> Option<u32> {
+        self.index.find(self.index.hash(function, id), |index| {
+            let instance = self.get(index);
+            instance.function == function && *instance.address.id == *id
+        })
     }
 
     pub(crate) fn insert(&mut self, address: Address, group: KeyGroup, function: u32) -> u32 {
-        let hash = self.hasher.hash_one(&address);
-        let instance = Instance::new(address, group, function);
-        let index = u32::try_from(self.slots.insert(instance)).expect("fewer than 2^32 instances");
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_address
-            .insert_unique(hash, index, |index| hasher.hash_one(&slots[*index as usize].address));
+        let hash = self.index.hash(function, &address.id);
+        let index = self.slots.insert(Instance::new(address, group, function));
+        self.index.insert(hash, index);
         self.measure(index);
         index
     }
 
+    #[inline]
     pub(crate) fn get(&self, index: u32) -> &Instance {
-        &self.slots[index as usize]
+        self.slots.get(index).expect(IN_MEMORY)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut Instance {
-        &mut self.slots[index as usize]
+        self.slots.get_mut(index).expect(IN_MEMORY)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Instance)> {
-        self.slots.iter().map(|(index, instance)| (index as u32, instance))
+        self.slots.iter()
     }
 
     /// All indexes, in a fixed order.
     pub(crate) fn indexes(&self) -> Vec<u32> {
-        self.slots.iter().map(|(index, _)| index as u32).collect()
+        self.slots.iter().map(|(index, _)| index).collect()
     }
 
     /// The instance whose current attempt this is, if it still is.
     pub(crate) fn attempt(&self, index: u32, attempt: u64) -> Option<&Instance> {
-        self.slots.get(index as usize).filter(|instance| match instance.phase {
+        self.slots.get(index).filter(|instance| match instance.phase {
             Phase::Loading { attempt: current }
             | Phase::Running { attempt: current, .. }
             | Phase::Waiting { attempt: current } => current == attempt,
@@ -217,7 +248,7 @@ impl Instances {
 
     /// Counts anew what an instance takes, after its state changed.
     pub(crate) fn measure(&mut self, index: u32) {
-        let instance = &mut self.slots[index as usize];
+        let instance = self.slots.get_mut(index).expect(IN_MEMORY);
         let bytes = instance.measured();
         self.bytes = self.bytes - instance.bytes + bytes;
         instance.bytes = bytes;
@@ -234,10 +265,11 @@ impl Instances {
     /// Drops idle instances that were not used lately until `bytes_max` is kept, looking at `steps` of them at most.
     pub(crate) fn evict(&mut self, bytes_max: usize, flushed: Epoch, steps: usize) {
         for _ in 0..steps {
-            if self.bytes <= bytes_max || self.slots.is_empty() {
+            if self.bytes <= bytes_max || self.slots.len() == 0 {
                 return;
             }
-            self.hand = if self.hand + 1 >= self.slots.capacity() { 0 } else { self.hand + 1 };
+            self.hand =
+                if self.hand as usize + 1 >= self.slots.slots() { 0 } else { self.hand + 1 };
             let Some(instance) = self.slots.get_mut(self.hand) else { continue };
             if std::mem::take(&mut instance.referenced) || !instance.is_evictable(flushed) {
                 continue;
@@ -246,13 +278,64 @@ impl Instances {
         }
     }
 
-    fn remove(&mut self, slot: usize) {
-        let instance = self.slots.remove(slot);
+    fn remove(&mut self, index: u32) {
+        let instance = self.slots.remove(index).expect(IN_MEMORY);
         self.bytes -= instance.bytes;
-        let hash = self.hasher.hash_one(&instance.address);
-        match self.by_address.find_entry(hash, |index| *index as usize == slot) {
+        self.index.remove(self.index.hash(instance.function, &instance.address.id), index);
+    }
+}
+
+const IN_MEMORY: &str = "an instance is named only while it is in memory";
+
+/// Finds instances by type and id. It is many small tables rather than a large one, and has the hashes of its entries, so
+/// that no single insertion takes long when a table grows.
+#[derive(Debug)]
+struct Index {
+    tables: Box<[HashTable<(u32, u32)>]>,
+    hasher: FixedState,
+}
+
+/// A power of two.
+const TABLES: usize = 256;
+
+impl Index {
+    fn new(hash_seed: u64) -> Index {
+        let tables = (0..TABLES).map(|_| HashTable::new()).collect();
+        Index { tables, hasher: FixedState::with_seed(hash_seed) }
+    }
+
+    #[inline]
+    fn hash(&self, function: u32, id: &str) -> u32 {
+        let hash = self.hasher.hash_one(id) ^ u64::from(function).wrapping_mul(SPREAD);
+        (hash ^ (hash >> 32)) as u32
+    }
+
+    #[inline]
+    fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let table = &self.tables[hash as usize % TABLES];
+        let found = table.find(spread(hash), |(of, index)| *of == hash && is_it(*index));
+        found.map(|(_, index)| *index)
+    }
+
+    fn insert(&mut self, hash: u32, index: u32) {
+        let table = &mut self.tables[hash as usize % TABLES];
+        table.insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
+    }
+
+    fn remove(&mut self, hash: u32, index: u32) {
+        let table = &mut self.tables[hash as usize % TABLES];
+        match table.find_entry(spread(hash), |entry| *entry == (hash, index)) {
             Ok(entry) => drop(entry.remove()),
             Err(_) => unreachable!("every instance is indexed"),
         }
     }
+}
+
+/// An odd number without pattern: the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What a table wants to see of a hash, some bits of which are the same for all of its entries.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(SPREAD)
 }

@@ -34,6 +34,12 @@ const SINK: u8 = 7;
 const DEAD_LETTER: u8 = 8;
 const PAUSED: u8 = 9;
 
+/// Whether a key of this kind is put once between its making and its deletion, never over an earlier value of itself.
+#[must_use]
+pub fn is_written_once(kind: u8) -> bool {
+    matches!(kind, MAIL | DELAYED | OUTBOX | DEAD_LETTER)
+}
+
 /// What a key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -157,10 +163,16 @@ impl Key {
 /// The key of a state value.
 #[must_use]
 pub fn state(group: KeyGroup, address: &Address, name: &str) -> Vec<u8> {
-    let mut out = start(group, STATE);
-    push_address(&mut out, address);
-    push_text(&mut out, name);
+    let mut out = Vec::with_capacity(64);
+    push_state(&mut out, group, address, name);
     out
+}
+
+/// Appends the key of a state value.
+pub(crate) fn push_state(out: &mut Vec<u8>, group: KeyGroup, address: &Address, name: &str) {
+    push_start(out, group, STATE);
+    push_address(out, address);
+    push_text(out, name);
 }
 
 /// The prefix of all state values of an address.
@@ -180,10 +192,16 @@ pub fn dead_letter_prefix(group: KeyGroup) -> Vec<u8> {
 /// The key of a message in a mailbox.
 #[must_use]
 pub fn mail(group: KeyGroup, address: &Address, sequence: u64) -> Vec<u8> {
-    let mut out = start(group, MAIL);
-    push_address(&mut out, address);
-    out.extend(sequence.to_be_bytes());
+    let mut out = Vec::with_capacity(64);
+    push_mail(&mut out, group, address, sequence);
     out
+}
+
+/// Appends the key of a message in a mailbox.
+pub(crate) fn push_mail(out: &mut Vec<u8>, group: KeyGroup, address: &Address, sequence: u64) {
+    push_start(out, group, MAIL);
+    push_address(out, address);
+    out.extend(sequence.to_be_bytes());
 }
 
 /// The key of a delayed message whose sender is in `group`.
@@ -197,9 +215,13 @@ pub fn delayed(group: KeyGroup, key: DelayedKey) -> Vec<u8> {
 
 fn start(group: KeyGroup, kind: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
-    out.extend(group.0.to_be_bytes());
-    out.push(kind);
+    push_start(&mut out, group, kind);
     out
+}
+
+fn push_start(out: &mut Vec<u8>, group: KeyGroup, kind: u8) {
+    let [high, low] = group.0.to_be_bytes();
+    out.extend([high, low, kind]);
 }
 
 fn push_address(out: &mut Vec<u8>, address: &Address) {

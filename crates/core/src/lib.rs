@@ -37,6 +37,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod arena;
 mod calls;
 mod delays;
 pub mod delta;
@@ -44,6 +45,7 @@ mod functions;
 mod input;
 mod instance;
 pub mod keys;
+mod mailbox;
 mod outbox;
 mod pending;
 mod shard;

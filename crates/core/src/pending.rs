@@ -6,12 +6,14 @@ use crate::delta::DeltaWriter;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
+    /// Changes of keys that change only once in this epoch, as the delta will have them.
+    written: Vec<u8>,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl Pending {
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.written.is_empty() && self.changes.is_empty()
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -29,13 +31,22 @@ impl Pending {
         }
     }
 
-    /// Moves the changes into a delta, in the order of their keys.
-    pub(crate) fn drain_into(&mut self, delta: &mut DeltaWriter<'_>) {
+    /// Deletes a key that is written once in its life and was part of an earlier delta: nothing else happens to it.
+    pub(crate) fn delete_written(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
+        DeltaWriter::new(&mut self.written).delete_with(key);
+    }
+
+    /// Makes the changes a delta to which others may be added. `room` is how long it may become.
+    pub(crate) fn drain(&mut self, room: usize) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.written);
+        bytes.reserve(room.saturating_sub(bytes.len()));
+        let mut delta = DeltaWriter::new(&mut bytes);
         for (key, value) in std::mem::take(&mut self.changes) {
             match value {
                 Some(value) => delta.put(&key, &value),
                 None => delta.delete(&key),
             }
         }
+        bytes
     }
 }

@@ -32,9 +32,13 @@ impl StateValue {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.value.encoded().len() + 6);
-        push_number(&mut out, self.last_access.0);
-        out.extend_from_slice(self.value.encoded());
+        StateValue::push(&mut out, self.last_access, &self.value);
         out
+    }
+
+    pub(crate) fn push(out: &mut Vec<u8>, last_access: Millis, value: &TypedValue) {
+        push_number(out, last_access.0);
+        out.extend_from_slice(value.encoded());
     }
 
     /// Reads it.
@@ -58,11 +62,9 @@ pub struct Mail {
 }
 
 impl Mail {
-    pub(crate) fn encode(caller: Option<&Address>, argument: &TypedValue) -> Vec<u8> {
-        let mut out = Vec::with_capacity(argument.encoded().len() + 64);
-        push_caller(&mut out, caller);
+    pub(crate) fn push(out: &mut Vec<u8>, caller: Option<&Address>, argument: &TypedValue) {
+        push_caller(out, caller);
         out.extend_from_slice(argument.encoded());
-        out
     }
 
     /// Reads it.
@@ -90,30 +92,93 @@ pub struct Delayed {
 }
 
 impl Delayed {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.argument.encoded().len() + 128);
-        push_address(&mut out, &self.sender);
-        push_address(&mut out, &self.target);
-        push_blob(&mut out, self.token.as_deref().unwrap_or("").as_bytes());
-        out.extend_from_slice(self.argument.encoded());
-        out
-    }
-
     /// Reads it.
     ///
     /// # Errors
     /// [`CorruptValue`]
     pub fn decode(bytes: Bytes) -> Result<Delayed, CorruptValue> {
-        read("delayed message", bytes, |reader| {
-            Some(Delayed {
-                sender: reader.address()?,
-                target: reader.address()?,
-                token: Some(reader.text()?).filter(|token| !token.is_empty()).map(Into::into),
-                argument: reader.typed_value()?,
-            })
+        let parts = DelayedParts::decode(&bytes)?;
+        Ok(Delayed {
+            sender: parts.sender.owned(),
+            target: parts.target.owned(),
+            token: Some(parts.token).filter(|token| !token.is_empty()).map(Into::into),
+            argument: parts.argument_of(&bytes)?,
         })
     }
 }
+
+/// A [`Delayed`] as its bytes have it, without anything of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DelayedParts<'a> {
+    pub(crate) sender: AddressParts<'a>,
+    pub(crate) target: AddressParts<'a>,
+    /// Empty if nothing cancels it.
+    pub(crate) token: &'a str,
+    /// An encoded typed value; not checked when it is read.
+    pub(crate) argument: &'a [u8],
+}
+
+/// An [`Address`] as its bytes have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressParts<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) id: &'a str,
+}
+
+impl<'a> DelayedParts<'a> {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        for address in [&self.sender, &self.target] {
+            for text in [address.namespace, address.name, address.id] {
+                push_blob(out, text.as_bytes());
+            }
+        }
+        push_blob(out, self.token.as_bytes());
+        out.extend_from_slice(self.argument);
+    }
+
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<DelayedParts<'a>, CorruptValue> {
+        DelayedParts::take(bytes).ok_or(CorruptValue { kind: DELAYED })
+    }
+
+    fn take(mut rest: &'a [u8]) -> Option<DelayedParts<'a>> {
+        Some(DelayedParts {
+            sender: AddressParts::take(&mut rest)?,
+            target: AddressParts::take(&mut rest)?,
+            token: take_text(&mut rest)?,
+            argument: rest,
+        })
+    }
+
+    /// The argument, checked. `bytes` is what the parts were read from.
+    pub(crate) fn argument_of(&self, bytes: &Bytes) -> Result<TypedValue, CorruptValue> {
+        TypedValue::from_encoded(bytes.slice_ref(self.argument))
+            .map_err(|_| CorruptValue { kind: DELAYED })
+    }
+}
+
+impl<'a> AddressParts<'a> {
+    fn take(rest: &mut &'a [u8]) -> Option<AddressParts<'a>> {
+        Some(AddressParts {
+            namespace: take_text(rest)?,
+            name: take_text(rest)?,
+            id: take_text(rest)?,
+        })
+    }
+
+    fn owned(&self) -> Address {
+        Address::new(Name::from_parts(self.namespace, self.name), self.id)
+    }
+}
+
+impl<'a> From<&'a Address> for AddressParts<'a> {
+    fn from(address: &'a Address) -> AddressParts<'a> {
+        let (namespace, name) = (address.function.namespace(), address.function.name());
+        AddressParts { namespace, name, id: &address.id }
+    }
+}
+
+const DELAYED: &str = "delayed message";
 
 /// What became of a request with an idempotency key: `number expires in ms, u8 tag`, then for tag 0 (a sent message)
 /// nothing, for 1 (a call that waits) `text call id`, for 2 (answered) a typed value, for 3 (dead-lettered) `number
@@ -311,7 +376,7 @@ impl DeadLetter {
     }
 }
 
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -319,7 +384,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn push_blob(out: &mut Vec<u8>, blob: &[u8]) {
+pub(crate) fn push_blob(out: &mut Vec<u8>, blob: &[u8]) {
     push_number(out, blob.len() as u64);
     out.extend_from_slice(blob);
 }
@@ -335,6 +400,23 @@ fn push_caller(out: &mut Vec<u8>, caller: Option<&Address>) {
     if let Some(caller) = caller {
         push_address(out, caller);
     }
+}
+
+pub(crate) fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *rest.split_off_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+pub(crate) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let length = usize::try_from(take_number(rest)?).ok()?;
+    std::str::from_utf8(rest.split_off(..length)?).ok()
 }
 
 /// Reads all of `bytes`, or none of it.
@@ -362,15 +444,11 @@ impl Reader {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+        let mut rest = &self.bytes[..];
+        let number = take_number(&mut rest)?;
+        let read = self.bytes.len() - rest.len();
+        let _ = self.bytes.split_to(read);
+        Some(number)
     }
 
     fn blob(&mut self) -> Option<Bytes> {
@@ -433,7 +511,8 @@ mod tests {
             let at = Millis(at);
             let state = StateValue { last_access: at, value: mail.argument.clone() };
             prop_assert_eq!(StateValue::decode(state.encode().into()), Ok(state));
-            let bytes = Mail::encode(mail.caller.as_ref(), &mail.argument);
+            let mut bytes = Vec::new();
+            Mail::push(&mut bytes, mail.caller.as_ref(), &mail.argument);
             prop_assert_eq!(Mail::decode(bytes.into()), Ok(mail.clone()));
             let delayed = Delayed {
                 sender: target.clone(),
@@ -441,7 +520,16 @@ mod tests {
                 token: token.map(Into::into),
                 argument: mail.argument.clone(),
             };
-            prop_assert_eq!(Delayed::decode(delayed.encode().into()), Ok(delayed));
+            let mut bytes = Vec::new();
+            let parts = DelayedParts {
+                sender: (&delayed.sender).into(),
+                target: (&delayed.target).into(),
+                token: delayed.token.as_deref().unwrap_or_default(),
+                argument: delayed.argument.encoded(),
+            };
+            parts.encode(&mut bytes);
+            prop_assert_eq!(DelayedParts::decode(&bytes), Ok(parts));
+            prop_assert_eq!(Delayed::decode(bytes.into()), Ok(delayed));
             let reason: Arc<str> = reason.into();
             let id = DeadLetterId { key_group: 3, number: at.0 };
             for fate in [

@@ -11,9 +11,32 @@ pub const UNSET_TYPENAME: &str = "io.statefun.types/unset";
 /// (`typename = 1: string, has_value = 2: bool, value = 3: bytes`).
 ///
 /// The bytes are never decoded and encoded again on the way from one function to the next, so that fields we do not
-/// know survive. Cloning is cheap (a reference count).
-#[derive(Clone, PartialEq, Eq)]
-pub struct TypedValue(Bytes);
+/// know survive. Cloning is cheap (a small copy, or a reference count).
+#[derive(Clone)]
+pub struct TypedValue(Repr);
+
+/// Most values are small, and much of what a message costs is the memory that is allocated for it: small ones need none.
+#[derive(Clone)]
+enum Repr {
+    Inline(Inline),
+    Shared(Bytes),
+}
+
+/// A small value, and where its parts are: it is looked at several times on its way.
+#[derive(Clone, Copy)]
+struct Inline {
+    bytes: [u8; INLINE_MAX],
+    length: u8,
+    typename_at: u8,
+    typename_end: u8,
+    value_at: u8,
+    value_end: u8,
+    has_value: bool,
+}
+
+/// The longest encoded value that needs no allocation: a number with its typename takes 37 bytes. More would make every
+/// message larger.
+const INLINE_MAX: usize = 41;
 
 /// The bytes are not an encoded `TypedValue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,11 +53,15 @@ impl TypedValue {
     /// A value (`has_value` is set, also for an empty `value`) of the given type.
     #[must_use]
     pub fn new(typename: &str, value: &[u8]) -> TypedValue {
-        let mut bytes = Vec::with_capacity(typename.len() + value.len() + 16);
+        if let Some(inline) = Inline::new(typename.as_bytes(), value) {
+            return TypedValue(Repr::Inline(inline));
+        }
+        let length = typename.len() + value.len() + 16;
+        let mut bytes = Vec::with_capacity(length);
         push_field(&mut bytes, 1, typename.as_bytes());
         bytes.extend([0x10, 1]);
         push_field(&mut bytes, 3, value);
-        TypedValue(bytes.into())
+        TypedValue(Repr::Shared(bytes.into()))
     }
 
     /// Takes encoded bytes after checking that they are well formed.
@@ -42,73 +69,212 @@ impl TypedValue {
     /// # Errors
     /// If they are not an encoded `TypedValue`.
     pub fn from_encoded(bytes: Bytes) -> Result<TypedValue, InvalidTypedValue> {
-        let mut typename: &[u8] = &[];
-        for_each_field(&bytes, |number, field| {
-            if let (1, Field::Bytes(name)) = (number, field) {
-                typename = name;
-            }
-        })?;
-        std::str::from_utf8(typename).map_err(|_| InvalidTypedValue::TypenameNotUtf8)?;
-        Ok(TypedValue(bytes))
+        let parts = match usual(&bytes) {
+            Some(parts) => parts,
+            None => parts(&bytes)?,
+        };
+        std::str::from_utf8(parts.typename).map_err(|_| InvalidTypedValue::TypenameNotUtf8)?;
+        Ok(match Inline::copy_of(&bytes, &parts) {
+            Some(inline) => TypedValue(Repr::Inline(inline)),
+            None => TypedValue(Repr::Shared(bytes)),
+        })
     }
 
     /// The encoded bytes.
     #[must_use]
-    pub fn encoded(&self) -> &Bytes {
-        &self.0
+    #[inline]
+    pub fn encoded(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline(inline) => &inline.bytes[..usize::from(inline.length)],
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The encoded bytes, shared where they can be.
+    #[must_use]
+    pub fn to_encoded(&self) -> Bytes {
+        self.shared(self.encoded())
     }
 
     /// The name of the type; empty if the sender gave none.
     #[must_use]
     pub fn typename(&self) -> &str {
-        let name = self.field(1).unwrap_or_default();
-        std::str::from_utf8(name).expect("checked when the value was made")
+        std::str::from_utf8(self.parts().typename).expect("checked when the value was made")
+    }
+
+    /// Whether it is of this type. Quicker than comparing its typename.
+    #[must_use]
+    #[inline]
+    pub fn is(&self, typename: &str) -> bool {
+        self.parts().typename == typename.as_bytes()
+    }
+
+    /// The bytes of the value, if there is one and it is of this type.
+    #[must_use]
+    #[inline]
+    pub fn value_of(&self, typename: &str) -> Option<&[u8]> {
+        let parts = self.parts();
+        (parts.has_value && parts.typename == typename.as_bytes()).then_some(parts.value)
     }
 
     /// Whether there is a value. An empty value is one: it is how protobuf encodes 0, "" and false.
     #[must_use]
+    #[inline]
     pub fn has_value(&self) -> bool {
-        let mut has_value = false;
-        self.visit(|number, field| {
-            if let (2, Field::Varint(n)) = (number, field) {
-                has_value = n != 0;
-            }
-        });
-        has_value
+        self.parts().has_value
     }
 
     /// The bytes of the value; empty if there is none.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        self.field(3).unwrap_or_default()
+        self.parts().value
+    }
+
+    /// The bytes of the value, shared where they can be.
+    #[must_use]
+    pub fn to_value(&self) -> Bytes {
+        self.shared(self.value())
     }
 
     /// The same value with its bytes in an allocation of their own, so that a small value does not keep a large buffer
     /// alive.
     #[must_use]
-    pub fn detached(&self) -> TypedValue {
-        TypedValue(Bytes::copy_from_slice(&self.0))
+    pub fn detached(self) -> TypedValue {
+        match self.0 {
+            Repr::Inline(_) => self,
+            Repr::Shared(bytes) => TypedValue(Repr::Shared(Bytes::copy_from_slice(&bytes))),
+        }
     }
 
-    fn field(&self, wanted: u32) -> Option<&[u8]> {
-        let mut found = None;
-        self.visit(|number, field| {
-            if let (true, Field::Bytes(bytes)) = (number == wanted, field) {
-                found = Some(bytes);
-            }
-        });
-        found
+    /// What it takes in memory beside itself, roughly.
+    #[must_use]
+    #[inline]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Inline(_) => 0,
+            Repr::Shared(bytes) => bytes.len() + 40,
+        }
     }
 
-    fn visit<'a>(&'a self, visit: impl FnMut(u32, Field<'a>)) {
-        for_each_field(&self.0, visit).expect("checked when the value was made");
+    fn shared(&self, part: &[u8]) -> Bytes {
+        match &self.0 {
+            Repr::Shared(bytes) => bytes.slice_ref(part),
+            Repr::Inline(_) => Bytes::copy_from_slice(part),
+        }
+    }
+
+    #[inline]
+    fn parts(&self) -> Parts<'_> {
+        match &self.0 {
+            Repr::Inline(inline) => inline.parts(),
+            Repr::Shared(bytes) => match usual(bytes) {
+                Some(parts) => parts,
+                None => parts(bytes).expect("checked when the value was made"),
+            },
+        }
     }
 }
+
+impl Inline {
+    /// The usual encoding of a typename and a value, if it is short enough.
+    #[inline]
+    fn new(typename: &[u8], value: &[u8]) -> Option<Inline> {
+        let (typename_end, head) = (2 + typename.len(), if value.is_empty() { 2 } else { 4 });
+        let (value_at, length) = (typename_end + head, typename_end + head + value.len());
+        if typename.is_empty() || length > INLINE_MAX {
+            return None;
+        }
+        let mut bytes = [0; INLINE_MAX];
+        [bytes[0], bytes[1]] = [0x0a, typename.len() as u8];
+        bytes[2..typename_end].copy_from_slice(typename);
+        [bytes[typename_end], bytes[typename_end + 1]] = [0x10, 1];
+        if !value.is_empty() {
+            [bytes[typename_end + 2], bytes[typename_end + 3]] = [0x1a, value.len() as u8];
+            bytes[value_at..length].copy_from_slice(value);
+        }
+        Some(Inline {
+            bytes,
+            length: length as u8,
+            typename_at: 2,
+            typename_end: typename_end as u8,
+            value_at: value_at as u8,
+            value_end: length as u8,
+            has_value: true,
+        })
+    }
+
+    /// A copy of encoded bytes, if they are few. The parts are theirs.
+    fn copy_of(encoded: &[u8], parts: &Parts<'_>) -> Option<Inline> {
+        let mut bytes = [0; INLINE_MAX];
+        bytes.get_mut(..encoded.len())?.copy_from_slice(encoded);
+        let range = |part: &[u8]| {
+            let at =
+                encoded.len().min((part.as_ptr() as usize).wrapping_sub(encoded.as_ptr() as usize));
+            (at as u8, (at + part.len()) as u8)
+        };
+        let (typename_at, typename_end) = range(parts.typename);
+        let (value_at, value_end) = range(parts.value);
+        let (length, has_value) = (encoded.len() as u8, parts.has_value);
+        Some(Inline { bytes, length, typename_at, typename_end, value_at, value_end, has_value })
+    }
+
+    #[inline]
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            typename: &self.bytes[self.typename_at.into()..self.typename_end.into()],
+            has_value: self.has_value,
+            value: &self.bytes[self.value_at.into()..self.value_end.into()],
+        }
+    }
+}
+
+impl PartialEq for TypedValue {
+    fn eq(&self, other: &TypedValue) -> bool {
+        self.encoded() == other.encoded()
+    }
+}
+
+impl Eq for TypedValue {}
 
 impl fmt::Debug for TypedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}({:?})", self.typename(), Bytes::copy_from_slice(self.value()))
     }
+}
+
+/// What we know of a value's fields.
+#[derive(Default)]
+struct Parts<'a> {
+    typename: &'a [u8],
+    has_value: bool,
+    value: &'a [u8],
+}
+
+/// The parts of bytes as everybody writes them: the three fields in order, each shorter than 128 bytes.
+#[inline]
+fn usual(bytes: &[u8]) -> Option<Parts<'_>> {
+    let [0x0a, length @ ..0x80, rest @ ..] = bytes else { return None };
+    let (typename, rest) = rest.split_at_checked(usize::from(*length))?;
+    let value = match rest {
+        [0x10, 1, 0x1a, length @ ..0x80, value @ ..] if value.len() == usize::from(*length) => {
+            value
+        }
+        [0x10, 1] => &[],
+        _ => return None,
+    };
+    Some(Parts { typename, has_value: true, value })
+}
+
+/// The parts of any bytes; the last one of a field counts, as protobuf demands.
+fn parts(bytes: &[u8]) -> Result<Parts<'_>, InvalidTypedValue> {
+    let mut parts = Parts::default();
+    for_each_field(bytes, |number, field| match (number, field) {
+        (1, Field::Bytes(typename)) => parts.typename = typename,
+        (2, Field::Varint(number)) => parts.has_value = number != 0,
+        (3, Field::Bytes(value)) => parts.value = value,
+        _ => {}
+    })?;
+    Ok(parts)
 }
 
 #[derive(Clone, Copy)]
@@ -118,7 +284,7 @@ enum Field<'a> {
     Fixed,
 }
 
-/// Visits the fields of a protobuf message in order; the last one of a number counts, as protobuf demands.
+/// Visits the fields of a protobuf message in order.
 fn for_each_field<'a>(
     mut bytes: &'a [u8],
     mut visit: impl FnMut(u32, Field<'a>),
@@ -204,7 +370,39 @@ mod tests {
         let one = TypedValue::new("io.statefun.types/int", &[0x0d, 1, 0, 0, 0]);
         let mut expected = b"\x0a\x15io.statefun.types/int\x10\x01\x1a\x05".to_vec();
         expected.extend([0x0d, 1, 0, 0, 0]);
-        assert_eq!(one.encoded(), &expected);
+        assert_eq!(one.encoded(), expected);
+    }
+
+    #[test]
+    fn unusual_encodings_are_read_as_protobuf_says() {
+        for (bytes, typename, has_value, value) in [
+            (&b"\x10\x01\x0a\x03a/b\x1a\x01x"[..], "a/b", true, &b"x"[..]),
+            (b"\x0a\x03a/b\x10\x02\x1a\x01x", "a/b", true, b"x"),
+            (b"\x0a\x03a/b\x10\x00\x1a\x01x", "a/b", false, b"x"),
+            (b"\x0a\x03a/b\x10\x01\x1a\x01x\x1a\x02yz", "a/b", true, b"yz"),
+            (b"\x0a\x03a/b\x10\x01\x1a\x00", "a/b", true, b""),
+            (b"\x0a\x83\x00a/b\x10\x01", "a/b", true, b""),
+            (b"", "", false, b""),
+        ] {
+            let read = TypedValue::from_encoded(Bytes::copy_from_slice(bytes)).unwrap();
+            assert_eq!(
+                (read.typename(), read.has_value(), read.value()),
+                (typename, has_value, value)
+            );
+            assert_eq!(read.encoded(), bytes);
+        }
+    }
+
+    #[test]
+    fn no_length_changes_a_value() {
+        for length in (0..200).chain([16_383, 16_384, 70_000]) {
+            let bytes = vec![7; length];
+            let value = TypedValue::new("a/b", &bytes);
+            assert!(value.is("a/b") && value.has_value());
+            assert_eq!((value.value(), value.to_value()), (&bytes[..], bytes.clone().into()));
+            assert_eq!(TypedValue::from_encoded(value.to_encoded()).unwrap(), value);
+            assert_eq!(value.clone().detached(), value);
+        }
     }
 
     #[test]
@@ -213,7 +411,7 @@ mod tests {
             Bytes::from_static(b"\x0a\x03a/b\x10\x01\x1a\x01x\x22\x04meta\x2d\x01\x02\x03\x04");
         let value = TypedValue::from_encoded(encoded.clone()).unwrap();
         assert_eq!((value.typename(), value.value()), ("a/b", &b"x"[..]));
-        assert_eq!(value.encoded(), &encoded);
+        assert_eq!(value.encoded(), encoded);
     }
 
     #[test]
@@ -232,7 +430,7 @@ mod tests {
         #[test]
         fn what_was_put_in_comes_out(typename in ".{0,200}", value: Vec<u8>) {
             let made = TypedValue::new(&typename, &value);
-            let read = TypedValue::from_encoded(made.encoded().clone()).unwrap();
+            let read = TypedValue::from_encoded(made.to_encoded()).unwrap();
             prop_assert_eq!(read.typename(), typename);
             prop_assert_eq!(read.value(), value);
             prop_assert!(read.has_value());

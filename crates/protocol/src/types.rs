@@ -29,9 +29,7 @@ use statera_model::TypedValue;
 
 use crate::error::{At, DecodeError, Problem};
 use crate::message::typed_value;
-use crate::wire::{
-    Field, Fields, bytes_len, number_len, put_bytes, put_fixed32, put_fixed64, put_number,
-};
+use crate::wire::{Field, Fields, bytes_len, number_len, put_bytes, put_number};
 
 /// The typename of a `bool`.
 pub const BOOL: &str = "io.statefun.types/bool";
@@ -85,19 +83,19 @@ pub fn encode<'a>(value: impl BuiltIn<'a>) -> TypedValue {
 /// # Errors
 /// If it is of another type, not there, or malformed.
 pub fn decode<'a, T: BuiltIn<'a>>(value: &'a TypedValue) -> Result<T, ValueError> {
-    check_type(value, T::TYPENAME)?;
-    if !value.has_value() {
+    let Some(message) = value.value_of(T::TYPENAME) else {
+        check_type(value, T::TYPENAME)?;
         return Err(ValueError::NoValue { typename: T::TYPENAME });
-    }
-    T::unwrap(value.value())
+    };
+    T::unwrap(message)
         .at(T::WRAPPER)
         .map_err(|source| ValueError::Malformed { typename: T::TYPENAME, source })
 }
 
 pub(crate) fn check_type(value: &TypedValue, expected: &'static str) -> Result<(), ValueError> {
-    match value.typename() {
-        found if found == expected => Ok(()),
-        found => Err(ValueError::OtherType { expected, found: found.to_owned() }),
+    match value.is(expected) {
+        true => Ok(()),
+        false => Err(ValueError::OtherType { expected, found: value.typename().to_owned() }),
     }
 }
 
@@ -147,6 +145,9 @@ impl Wrapped<'_> for i32 {
     }
 
     fn unwrap(message: &[u8]) -> Result<i32, DecodeError> {
+        if let Some(bytes) = only(message, FIXED32) {
+            return Ok(i32::from_le_bytes(bytes));
+        }
         last(message, Field::fixed32).map(|bytes| i32::from_le_bytes(bytes.unwrap_or_default()))
     }
 }
@@ -174,6 +175,9 @@ impl Wrapped<'_> for i64 {
     }
 
     fn unwrap(message: &[u8]) -> Result<i64, DecodeError> {
+        if let Some(bytes) = only(message, FIXED64) {
+            return Ok(i64::from_le_bytes(bytes));
+        }
         last(message, Field::fixed64).map(|bytes| i64::from_le_bytes(bytes.unwrap_or_default()))
     }
 }
@@ -187,6 +191,9 @@ impl Wrapped<'_> for f64 {
     }
 
     fn unwrap(message: &[u8]) -> Result<f64, DecodeError> {
+        if let Some(bytes) = only(message, FIXED64) {
+            return Ok(f64::from_le_bytes(bytes));
+        }
         last(message, Field::fixed64).map(|bytes| f64::from_le_bytes(bytes.unwrap_or_default()))
     }
 }
@@ -218,14 +225,27 @@ impl<'a> Wrapped<'a> for String {
     }
 }
 
-fn wrap_fixed32(typename: &str, bytes: [u8; 4]) -> TypedValue {
-    let length = if bytes == [0; 4] { 0 } else { 5 };
-    typed_value(typename, length, |out| put_fixed32(out, 1, bytes))
+fn wrap_fixed32(typename: &str, [a, b, c, d]: [u8; 4]) -> TypedValue {
+    match [a, b, c, d] {
+        [0, 0, 0, 0] => TypedValue::new(typename, &[]),
+        _ => TypedValue::new(typename, &[FIXED32, a, b, c, d]),
+    }
 }
 
 fn wrap_fixed64(typename: &str, bytes: [u8; 8]) -> TypedValue {
-    let length = if bytes == [0; 8] { 0 } else { 9 };
-    typed_value(typename, length, |out| put_fixed64(out, 1, bytes))
+    let mut message = [FIXED64; 9];
+    message[1..].copy_from_slice(&bytes);
+    TypedValue::new(typename, if bytes == [0; 8] { &[] } else { &message })
+}
+
+/// The tags of field 1 with a fixed number of bytes.
+const FIXED32: u8 = 0x0d;
+const FIXED64: u8 = 0x09;
+
+/// The bytes of a fixed-width field 1 that is all there is, as everybody writes it.
+fn only<const N: usize>(message: &[u8], tag: u8) -> Option<[u8; N]> {
+    let (first, rest) = message.split_first()?;
+    rest.try_into().ok().filter(|_| *first == tag)
 }
 
 /// The last field 1 of a wrapper message.

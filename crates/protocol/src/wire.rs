@@ -220,16 +220,6 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     }
 }
 
-pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, bytes: [u8; 8]) {
-    put_key(out, number, FIXED64);
-    out.extend_from_slice(&bytes);
-}
-
-pub(crate) fn put_fixed32(out: &mut Vec<u8>, number: u32, bytes: [u8; 4]) {
-    put_key(out, number, FIXED32);
-    out.extend_from_slice(&bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -27,7 +27,7 @@ fn address(address: &Address) -> wire::Address {
 }
 
 fn typed_value(value: &TypedValue) -> wire::TypedValue {
-    let read = wire::TypedValue::decode(value.encoded().clone()).expect("we took it");
+    let read = wire::TypedValue::decode(value.encoded()).expect("we took it");
     let ours = (value.typename(), value.has_value(), value.value());
     assert_eq!((&*read.typename, read.has_value, &*read.value), ours);
     read

@@ -11,10 +11,8 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use statera_core::values::StateValue;
-use statera_core::{
-    Effect, Input, Invocation, InvocationId, Part, PeerItem, Shard, Ticket, Wants,
-};
-use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome};
+use statera_core::{Effect, Input, Invocation, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
+use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome, Reply};
 use statera_ports::{Answer, Embedded, Refusal};
 use statera_protocol::{Decoder, Request};
 use statera_store::Reader;
@@ -49,6 +47,8 @@ struct State {
     effects: Vec<Effect>,
     /// An empty list with room.
     spare: Vec<Effect>,
+    /// An empty reply with room.
+    reply: Reply,
     waiters: HashMap<Ticket, Waiter, RandomState>,
     taken: Vec<oneshot::Sender<()>>,
     /// What may be told to those who wait once the epoch is durable.
@@ -96,6 +96,7 @@ impl Shell {
             now: wall_clock(),
             effects: Vec::new(),
             spare: Vec::new(),
+            reply: Reply::default(),
             waiters: HashMap::default(),
             taken: Vec::new(),
             held: VecDeque::new(),
@@ -199,10 +200,8 @@ impl Shell {
     fn carry_out(&mut self) -> Result<(), EngineError> {
         let mut carried_out = 0;
         while !self.state.effects.is_empty() && carried_out < EFFECTS_PER_ROUND {
-            let mut effects = std::mem::replace(
-                &mut self.state.effects,
-                std::mem::take(&mut self.state.spare),
-            );
+            let mut effects =
+                std::mem::replace(&mut self.state.effects, std::mem::take(&mut self.state.spare));
             carried_out += effects.len();
             for effect in effects.drain(..) {
                 self.carry_out_one(effect)?;
@@ -250,14 +249,17 @@ impl Shell {
         let Some(invocation) = self.shard.invocation(id) else { return };
         let function = &invocation.target().function;
         match self.hosts.host(invocation.function(), function) {
-            Host::Embedded(embedded) => match invoke_here(id, &**embedded, &invocation) {
-                Some(input) => self.shard.apply(input, self.state.now, &mut self.state.effects),
-                None => {
-                    let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
-                    let ended = async move { running.await.map(Outcome::Complete) };
-                    Attempt::run(id, encode(&invocation), self.state.ended.clone(), ended);
-                }
-            },
+            Host::Embedded(embedded) if embedded.waits() => {
+                let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
+                let ended = async move { running.await.map(Outcome::Complete) };
+                Attempt::run(id, encode(&invocation), self.state.ended.clone(), ended);
+            }
+            Host::Embedded(embedded) => {
+                let reply = std::mem::take(&mut self.state.reply);
+                let input = invoke_here(id, &**embedded, &invocation, reply);
+                self.shard.apply(input, self.state.now, &mut self.state.effects);
+                self.state.reply = self.shard.take_room();
+            }
             Host::Remote(client) => {
                 let (client, function) = (client.clone(), function.clone());
                 let remaining = Duration::from_millis(invocation.remaining_ms);
@@ -334,22 +336,23 @@ impl Shell {
     }
 }
 
-/// Invokes a function inline, unless it waits for something.
+/// Invokes a function inline. `reply` is empty and may have room.
 fn invoke_here(
     id: InvocationId,
     embedded: &dyn Embedded,
     invocation: &Invocation<'_>,
-) -> Option<Input> {
+    mut reply: Reply,
+) -> Input {
     let states = embedded.states();
     let result = match invocation.state_count() < states.len() {
         true => Ok(Outcome::Incomplete(states.to_vec())),
-        false => embedded.invoke(invocation)?.map(Outcome::Complete),
+        false => embedded.invoke(invocation, &mut reply).map(|()| Outcome::Complete(reply)),
     };
-    Some(match result {
+    match result {
         // No request goes with it: what the engine then refuses lies in the dead letters as it came.
         Ok(outcome) => Input::Completed { invocation: id, outcome, request: Bytes::new() },
         Err(failure) => Input::Failed { invocation: id, failure, request: encode(invocation) },
-    })
+    }
 }
 
 /// The request of an invocation as it is sent, or would be.

@@ -28,7 +28,6 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -145,12 +144,7 @@ impl Handler {
 }
 
 fn value_response(value: &TypedValue) -> Response {
-    let encoded = value.encoded();
-    let body = match value.value() {
-        [] => Bytes::new(),
-        bytes => encoded.slice_ref(bytes),
-    };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Full::new(value.to_value()));
     response.headers_mut().insert(CONTENT_TYPE, content_type(value.typename()));
     response
 }

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use expect_test::{Expect, expect};
 use hyper::Request as HttpRequest;
 use statera_model::Address;

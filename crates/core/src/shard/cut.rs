@@ -38,10 +38,11 @@ impl Shard {
         assert_eq!(cut.epoch, self.epoch, "cuts come in order");
         assert!(self.open.is_none(), "a cut comes after all parts of the one before");
         self.confirm(cut);
-        let mut delta = Vec::new();
+        let mut delta = self.pending.drain(self.delta_room);
         let mut writer = DeltaWriter::new(&mut delta);
-        self.pending.drain_into(&mut writer);
+        self.delays.drain_into(&mut writer);
         self.write_instances(&mut writer);
+        self.delta_room = delta.len() + delta.len() / 8;
         let awaited = (0..self.config.shards).map(|shard| shard != self.config.shard).collect();
         let releases = std::mem::take(&mut self.releases);
         self.open = Some(OpenPart { epoch: cut.epoch, delta, releases, awaited });
@@ -89,27 +90,26 @@ impl Shard {
             let instance = self.instances.get_mut(index);
             instance.dirty = false;
             let specs = &self.functions[instance.function as usize].states;
-            for (spec, cell) in specs.iter().zip(&mut instance.cells) {
+            let (group, address) = (instance.group, &instance.address);
+            for (spec, cell) in specs.iter().zip(&mut *instance.cells) {
                 if cell.status != CellStatus::Dirty {
                     continue;
                 }
                 cell.status = CellStatus::Clean;
-                let key = keys::state(instance.group, &instance.address, &spec.name);
+                let key = |out: &mut Vec<u8>| keys::push_state(out, group, address, &spec.name);
                 match &cell.value {
-                    Some(value) => {
-                        let (last_access, value) = (cell.last_access, value.clone());
-                        delta.put(&key, &StateValue { last_access, value }.encode());
-                    }
-                    None => delta.delete(&key),
+                    Some(value) => delta.put_with(key, |out| {
+                        StateValue::push(out, cell.last_access, value);
+                    }),
+                    None => delta.delete_with(key),
                 }
             }
-            for message in instance.mailbox.range_mut(instance.persisted_prefix..) {
-                if !std::mem::replace(&mut message.persisted, true) {
-                    let key = keys::mail(instance.group, &instance.address, message.sequence);
-                    delta.put(&key, &Mail::encode(message.caller.as_ref(), &message.argument));
-                }
-            }
-            instance.persisted_prefix = instance.mailbox.len();
+            self.mails.persist(&mut instance.mailbox, |message| {
+                delta.put_with(
+                    |out| keys::push_mail(out, group, address, message.sequence),
+                    |out| Mail::push(out, message.caller.as_ref(), &message.argument),
+                );
+            });
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::functions::{Admission, Function, time_to_live};
 use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
 use crate::instance::{Cell, CellStatus, Instance, Phase};
 use crate::keys;
+use crate::mailbox::Mails;
 use crate::values::StateValue;
 
 /// Instances of one type that start before the next type has its turn.
@@ -18,6 +19,7 @@ const TURN: usize = 16;
 #[derive(Clone, Copy)]
 pub struct Invocation<'a> {
     instance: &'a Instance,
+    mails: &'a Mails,
     function: &'a Function,
     batch: usize,
     states: usize,
@@ -56,7 +58,7 @@ impl<'a> Invocation<'a> {
     pub fn messages(
         &self,
     ) -> impl Iterator<Item = (Option<&'a Address>, &'a TypedValue)> + Clone + use<'a> {
-        let messages = self.instance.mailbox.range(..self.batch);
+        let messages = self.mails.iter(&self.instance.mailbox).take(self.batch);
         messages.map(|message| (message.caller.as_ref(), &message.argument))
     }
 }
@@ -76,8 +78,16 @@ impl Batch for Invocation<'_> {
         self.batch
     }
 
-    fn message(&self, index: usize) -> (Option<&Address>, &TypedValue) {
-        let message = &self.instance.mailbox[index];
+    fn first(&self) -> usize {
+        Mails::place_of_first(&self.instance.mailbox)
+    }
+
+    fn after(&self, place: usize) -> usize {
+        self.mails.place_after(place)
+    }
+
+    fn message(&self, place: usize) -> (Option<&Address>, &TypedValue) {
+        let message = self.mails.at(place);
         (message.caller.as_ref(), &message.argument)
     }
 }
@@ -93,7 +103,8 @@ impl Shard {
         let spent = instance.trouble.as_ref().map_or(0, |trouble| self.now.since(trouble.since));
         // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
         let remaining_ms = if spent < budget_ms { budget_ms - spent } else { budget_ms };
-        Some(Invocation { instance, function, batch, states, remaining_ms })
+        let (batch, states) = (batch as usize, states as usize);
+        Some(Invocation { instance, mails: &self.mails, function, batch, states, remaining_ms })
     }
 
     /// The keys of the states that [`Effect::Load`] asked for.
@@ -248,9 +259,10 @@ impl Shard {
     fn mismatch(&self, index: u32) -> Option<(usize, String)> {
         let instance = self.instances.get(index);
         let specs = &self.functions[instance.function as usize].states;
-        specs.iter().zip(&instance.cells).enumerate().find_map(|(state, (spec, cell))| {
-            let stored = cell.value.as_ref()?.typename();
-            (*stored != *spec.typename).then(|| {
+        specs.iter().zip(&*instance.cells).enumerate().find_map(|(state, (spec, cell))| {
+            let value = cell.value.as_ref()?;
+            (!value.is(&spec.typename)).then(|| {
+                let stored = value.typename();
                 let reason = format!(
                     "state `{}` holds a value of type `{stored}`, but the function declares `{}`; \
                      hint: declare the old type, or a state of another name",
@@ -262,10 +274,12 @@ impl Shard {
     }
 
     fn invoke(&mut self, index: u32, attempt: u64) {
-        self.age(index);
-        let limits = self.config.limits;
-        let instance = self.instances.get_mut(index);
-        let function = &self.functions[instance.function as usize];
+        let number = self.instances.get(index).function;
+        if self.functions[number as usize].expires {
+            self.age(index);
+        }
+        let instance = self.instances.get(index);
+        let function = &self.functions[number as usize];
         let mut most = function.policy.map_or(1, |policy| policy.batch_messages.max(1));
         if let Some(trouble) = &instance.trouble {
             most = most.min(trouble.batch_max);
@@ -273,14 +287,21 @@ impl Shard {
                 most = most.min(trouble.suspects.div_ceil(2));
             }
         }
-        let mut bytes = 0;
-        let batch = instance.mailbox.iter().take(most).take_while(|message| {
-            bytes += message.bytes();
-            bytes <= limits.batch_bytes
-        });
-        let batch = batch.count().max(1);
-        instance.phase = Phase::Running { attempt, batch, states: function.states.len() };
+        let batch = if instance.mailbox.len() > 1 { self.batch(index, most) } else { 1 };
+        let states = function.states.len() as u32;
+        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
         self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
+    }
+
+    /// How many of its messages go into one invocation, `most` at most.
+    fn batch(&self, index: u32, most: usize) -> u32 {
+        let mut bytes = 0;
+        let messages = self.mails.iter(&self.instances.get(index).mailbox).take(most);
+        let batch = messages.take_while(|message| {
+            bytes += message.bytes();
+            bytes <= self.config.limits.batch_bytes
+        });
+        batch.count().max(1) as u32
     }
 
     /// Forgets state values whose time is over, and notes the access where that counts.
@@ -289,7 +310,7 @@ impl Shard {
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
         let mut changed = false;
-        for (spec, cell) in specs.iter().zip(&mut instance.cells) {
+        for (spec, cell) in specs.iter().zip(&mut *instance.cells) {
             let Some(ttl_ms) = time_to_live(spec.expiration).filter(|_| cell.value.is_some())
             else {
                 continue;
@@ -350,8 +371,7 @@ impl Shard {
 
     pub(super) fn send_due(&mut self) {
         for _ in 0..DUE_PER_APPLY_MAX {
-            let Some(((key, group), message)) = self.delays.pop_due(self.now) else { return };
-            self.pending.delete_once(keys::delayed(group, key));
+            let Some(message) = self.delays.pop_due(self.now) else { return };
             self.route(message.target, Some(message.sender), message.argument);
         }
     }

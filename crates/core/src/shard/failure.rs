@@ -6,8 +6,9 @@ use statera_ports::{Answer, DeadLetterId};
 
 use super::{Alarm, Shard};
 use crate::input::{InvocationId, OnFailure, Policy};
-use crate::instance::{Phase, Trouble};
+use crate::instance::{Instance, Phase, Trouble};
 use crate::keys::Key;
+use crate::mailbox::Mails;
 use crate::values::{DeadBody, DeadLetter, Mail, Paused};
 
 /// What to do about a failed attempt.
@@ -33,7 +34,7 @@ impl Shard {
     pub(super) fn failed(&mut self, id: InvocationId, failure: &Failure, request: Bytes) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
         let (batch, asked) = match instance.phase {
-            Phase::Running { batch, .. } => (batch, true),
+            Phase::Running { batch, .. } => (batch as usize, true),
             // What is stored is not what the function declares: nobody was asked.
             Phase::Loading { .. } => (1, false),
             _ => return,
@@ -97,7 +98,7 @@ impl Shard {
         let trouble = instance.trouble.take().expect("it has failed");
         let target = instance.address.clone();
         let body = if request.is_empty() {
-            DeadBody::Message { target, mail: first_mail(instance) }
+            DeadBody::Message { target, mail: first_mail(&self.mails, instance) }
         } else {
             DeadBody::Invocation { target, request }
         };
@@ -115,7 +116,8 @@ impl Shard {
                 "no endpoint serves functions of type `{}`; hint: add one and redrive",
                 target.function
             );
-            let body = DeadBody::Message { target, mail: first_mail(instance) };
+            let mail = first_mail(&self.mails, instance);
+            let body = DeadBody::Message { target, mail };
             self.bury_with(
                 index,
                 DeadLetter { at: self.now, attempts: 0, reason: reason.into(), body },
@@ -128,7 +130,7 @@ impl Shard {
     fn bury_with(&mut self, index: u32, letter: DeadLetter) {
         let instance = self.instances.get(index);
         let (group, reason) = (instance.group, letter.reason.clone());
-        let caller = instance.mailbox[0].caller.clone();
+        let caller = self.mails.first(&instance.mailbox).and_then(|first| first.caller.clone());
         let id = self.bury(group, letter);
         self.take_mail(index, 1);
         if let Some(caller) = caller.filter(|caller| caller.function == self.call_function) {
@@ -188,8 +190,8 @@ impl Trouble {
     }
 }
 
-fn first_mail(instance: &crate::instance::Instance) -> Mail {
-    let message = &instance.mailbox[0];
+fn first_mail(mails: &Mails, instance: &Instance) -> Mail {
+    let message = mails.first(&instance.mailbox).expect("what failed was a message");
     Mail { caller: message.caller.clone(), argument: message.argument.clone() }
 }
 

@@ -49,7 +49,7 @@ impl Shard {
             }
             RequestKind::Call => Some(self.new_call(group, ticket, &target, idempotency_key)),
         };
-        self.receive(group, target, caller, argument, None);
+        self.receive(target, caller, argument, None);
     }
 
     /// A request with an idempotency key that was seen before.
@@ -81,13 +81,13 @@ impl Shard {
         {
             return Some(Refusal::Full { limit: "the number of function types" });
         }
-        let function = self.function(&target.function);
-        let function = &self.functions[function as usize];
+        let number = self.function(&target.function);
+        let function = &self.functions[number as usize];
         if function.policy.is_none() {
             return Some(Refusal::NotCovered(target.function.clone()));
         }
         // A type whose functions don't keep up must leave room for the others.
-        let full = self.mail_bytes >= limits.mailbox_bytes
+        let full = self.mails.bytes() >= limits.mailbox_bytes
             || function.mail_bytes >= limits.mailbox_bytes / 2;
         if full {
             return Some(Refusal::Full { limit: "memory.mailboxBytes" });
@@ -95,8 +95,10 @@ impl Shard {
         if has_key && self.calls.seen_count() >= limits.idempotency_keys {
             return Some(Refusal::Full { limit: "limits.idempotencyKeys" });
         }
-        let waiting =
-            self.instances.find(target).map_or(0, |i| self.instances.get(i).mailbox.len());
+        let waiting = self
+            .instances
+            .find(number, &target.id)
+            .map_or(0, |i| self.instances.get(i).mailbox.len());
         (waiting >= limits.mailbox_messages)
             .then_some(Refusal::Full { limit: "limits.mailboxMessages" })
     }
@@ -151,7 +153,7 @@ impl Shard {
                 SourceRecord::Message { targets, argument } => {
                     for target in targets {
                         if let Some(reason) = too_long(&target) {
-                            let record = argument.encoded().clone();
+                            let record = argument.to_encoded();
                             self.bury_record(
                                 group,
                                 source.to_string().into(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, TypedValue};
+use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TypedValue};
 use statera_ports::DeadLetterId;
 
 use crate::calls::Calls;
@@ -24,8 +24,9 @@ use crate::functions::Function;
 use crate::input::{
     CALL_FUNCTION, Config, Effect, Input, InvocationId, PeerItem, PeerMessage, Releases, Wants,
 };
-use crate::instance::{Instances, Message, Phase};
+use crate::instance::{Instances, Phase};
 use crate::keys;
+use crate::mailbox::{Mails, Message};
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::values::Mail;
@@ -43,9 +44,12 @@ pub struct Shard {
     call_function: FunctionType,
     functions: Vec<Function>,
     function_index: HashMap<FunctionType, u32, FixedState>,
+    /// The type asked for last: often the next one too.
+    last_function: u32,
     /// Functions with ready instances that may be able to start.
     listed: VecDeque<u32>,
     instances: Instances,
+    mails: Mails,
     /// Instances with changes since the last cut.
     dirty: Vec<u32>,
     delays: Delays,
@@ -55,6 +59,8 @@ pub struct Shard {
     /// Paused addresses are never evicted, so that this count is all there is to know.
     paused: usize,
     pending: Pending,
+    /// How long the next delta may become, by the last one.
+    delta_room: usize,
     releases: Releases,
     /// The epoch that is being built.
     epoch: Epoch,
@@ -63,8 +69,6 @@ pub struct Shard {
     flushed: Epoch,
     alarms: BinaryHeap<Reverse<(Millis, u64, Alarm)>>,
     in_flight: usize,
-    mail_bytes: usize,
-    mail_count: usize,
     sequence: u64,
     attempt: u64,
     alarm_order: u64,
@@ -72,6 +76,8 @@ pub struct Shard {
     dead_letter_number: u64,
     now: Millis,
     effects: Vec<Effect>,
+    /// An empty reply with room.
+    room: Reply,
 }
 
 /// Why to look at something at a certain time.
@@ -98,6 +104,8 @@ pub struct Figures {
     pub in_flight: usize,
     /// Pending delayed messages.
     pub delayed: usize,
+    /// Bytes they take.
+    pub delayed_bytes: usize,
     /// Unconfirmed egress records.
     pub outbox: usize,
     /// Dead letters.
@@ -120,8 +128,10 @@ impl Shard {
             call_function: FunctionType::parse(CALL_FUNCTION).expect("a name"),
             functions: Vec::new(),
             function_index: HashMap::with_hasher(FixedState::with_seed(seed)),
+            last_function: 0,
             listed: VecDeque::new(),
             instances: Instances::new(seed),
+            mails: Mails::default(),
             dirty: Vec::new(),
             delays: Delays::new(seed),
             calls: Calls::new(seed),
@@ -129,14 +139,13 @@ impl Shard {
             dead_letters: BTreeSet::new(),
             paused: 0,
             pending: Pending::default(),
+            delta_room: 0,
             releases: Releases::default(),
             epoch: Epoch(1),
             open: None,
             flushed: Epoch::ZERO,
             alarms: BinaryHeap::new(),
             in_flight: 0,
-            mail_bytes: 0,
-            mail_count: 0,
             sequence: 0,
             attempt: 0,
             alarm_order: 0,
@@ -144,6 +153,7 @@ impl Shard {
             dead_letter_number: 0,
             now: Millis(0),
             effects: Vec::new(),
+            room: Reply::default(),
             config,
         }
     }
@@ -169,15 +179,22 @@ impl Shard {
             }
             Input::Loaded { invocation, values } => self.loaded(invocation, values),
             Input::Flushed(epoch) => self.flushed = epoch,
-            Input::Tick => {}
+            Input::Tick => self.send_due(),
             Input::Redrive { ticket, id, target, mail } => self.redrive(ticket, id, &target, mail),
             Input::Discard { ticket, id } => self.discard(ticket, id),
             Input::Resume { ticket, address } => self.resume(ticket, &address),
         }
         self.on_time();
         self.dispatch();
-        self.instances.evict(self.config.limits.state_bytes, self.flushed, EVICTION_STEPS);
+        if self.instances.bytes() > self.config.limits.state_bytes {
+            self.instances.evict(self.config.limits.state_bytes, self.flushed, EVICTION_STEPS);
+        }
         std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// The room of the last reply that was applied, for the next one: an empty reply.
+    pub fn take_room(&mut self) -> Reply {
+        std::mem::take(&mut self.room)
     }
 
     /// When [`Input::Tick`] should come at the latest; a time that has passed means at once.
@@ -192,7 +209,7 @@ impl Shard {
     pub fn wants(&self) -> Wants {
         if !self.releases.is_empty() {
             Wants::Now
-        } else if !self.pending.is_empty() || !self.dirty.is_empty() {
+        } else if !self.pending.is_empty() || !self.dirty.is_empty() || self.delays.is_changed() {
             Wants::Soon
         } else {
             Wants::Nothing
@@ -205,10 +222,11 @@ impl Shard {
         Figures {
             instances: self.instances.len(),
             state_bytes: self.instances.bytes(),
-            mail: self.mail_count,
-            mail_bytes: self.mail_bytes,
+            mail: self.mails.len(),
+            mail_bytes: self.mails.bytes(),
             in_flight: self.in_flight,
             delayed: self.delays.len(),
+            delayed_bytes: self.delays.bytes(),
             outbox: self.outbox.len(),
             dead_letters: self.dead_letters.len(),
             paused: self.paused,
@@ -217,9 +235,17 @@ impl Shard {
         }
     }
 
-    /// What is due by now: delayed messages, alarms, and idempotency keys to forget.
+    /// What is due by now, except delayed messages: alarms, and idempotency keys to forget.
+    #[inline]
     fn on_time(&mut self) {
-        self.send_due();
+        let alarm = self.alarms.peek().is_some_and(|Reverse((at, _, _))| *at <= self.now);
+        if alarm || self.calls.next_expiry().is_some_and(|at| at <= self.now) {
+            self.ring();
+        }
+    }
+
+    #[cold]
+    fn ring(&mut self) {
         while let Some(Reverse((at, _, _))) = self.alarms.peek()
             && *at <= self.now
         {
@@ -243,16 +269,8 @@ impl Shard {
         self.alarms.push(Reverse((at, self.alarm_order, alarm)));
     }
 
-    /// The key group of an address. Waiting calls name theirs.
     fn group(&self, address: &Address) -> KeyGroup {
-        if address.function == self.call_function
-            && let Some((group, _)) = address.id.split_once('.')
-            && let Ok(group) = group.parse()
-            && group < self.config.key_groups
-        {
-            return KeyGroup(group);
-        }
-        KeyGroup::of(&address.id, self.config.key_groups)
+        group_of(address, &self.call_function, self.config.key_groups)
     }
 
     fn owner(&self, group: KeyGroup) -> u16 {
@@ -260,11 +278,12 @@ impl Shard {
     }
 
     /// Sends a message to where it belongs: into a mailbox of this shard, or to another shard.
+    #[inline]
     fn route(&mut self, target: Address, caller: Option<Address>, argument: TypedValue) {
-        let group = self.group(&target);
-        let shard = self.owner(group);
+        let alone = self.config.shards == 1;
+        let shard = if alone { self.config.shard } else { self.owner(self.group(&target)) };
         if shard == self.config.shard {
-            self.receive(group, target, caller, argument, None);
+            self.receive(target, caller, argument, None);
         } else {
             let message = PeerMessage { target, caller, argument };
             self.effects.push(Effect::Send { shard, message });
@@ -273,15 +292,14 @@ impl Shard {
 
     fn peer_message(&mut self, from: u16, message: PeerMessage) {
         let PeerMessage { target, caller, argument } = message;
-        let group = self.group(&target);
-        debug_assert_eq!(self.owner(group), self.config.shard, "sent to the owner");
-        self.receive(group, target, caller, argument, Some(from));
+        debug_assert_eq!(self.owner(self.group(&target)), self.config.shard, "sent to the owner");
+        self.receive(target, caller, argument, Some(from));
     }
 
     /// Puts a message into a mailbox of this shard.
+    #[inline]
     fn receive(
         &mut self,
-        group: KeyGroup,
         target: Address,
         caller: Option<Address>,
         argument: TypedValue,
@@ -293,35 +311,38 @@ impl Shard {
         // belongs to the delta of that cut, and its end to the one after.
         let persisted = match (&mut self.open, from) {
             (Some(open), Some(from)) if open.awaits(from) => {
-                let key = keys::mail(group, &target, sequence);
-                let mail = Mail::encode(caller.as_ref(), &argument);
-                DeltaWriter::new(&mut open.delta).put(&key, &mail);
+                let group = group_of(&target, &self.call_function, self.config.key_groups);
+                DeltaWriter::new(&mut open.delta).put_with(
+                    |key| keys::push_mail(key, group, &target, sequence),
+                    |value| Mail::push(value, caller.as_ref(), &argument),
+                );
                 true
             }
             _ => false,
         };
         if target.function == self.call_function {
-            if persisted {
-                self.pending.delete_once(keys::mail(group, &target, sequence));
-            }
-            self.answer(&target.id, statera_ports::Answer::Value(argument));
-            return;
+            return self.receive_answer(&target, argument, persisted.then_some(sequence));
         }
-        let index = self.instance(target, group);
+        let index = self.instance(target);
         self.enqueue(index, Message { sequence, caller, argument, persisted });
     }
 
+    /// `written` is the sequence under which a delta has it.
+    fn receive_answer(&mut self, call: &Address, argument: TypedValue, written: Option<u64>) {
+        if let Some(sequence) = written {
+            let group = self.group(call);
+            self.pending.delete_written(|key| keys::push_mail(key, group, call, sequence));
+        }
+        self.answer(&call.id, statera_ports::Answer::Value(argument));
+    }
+
+    #[inline]
     fn enqueue(&mut self, index: u32, message: Message) {
         let instance = self.instances.get_mut(index);
         let (bytes, persisted) = (message.bytes(), message.persisted);
-        if persisted && instance.persisted_prefix == instance.mailbox.len() {
-            instance.persisted_prefix += 1;
-        }
-        instance.mailbox.push_back(message);
+        self.mails.push(&mut instance.mailbox, message);
         instance.referenced = true;
         self.functions[instance.function as usize].mail_bytes += bytes;
-        self.mail_bytes += bytes;
-        self.mail_count += 1;
         if instance.phase == Phase::Idle {
             self.make_ready(index);
         }
@@ -334,23 +355,16 @@ impl Shard {
     fn take_mail(&mut self, index: u32, count: usize) {
         let instance = self.instances.get_mut(index);
         let mut bytes = 0;
-        for message in instance.mailbox.drain(..count) {
+        for _ in 0..count {
+            let message = self.mails.pop(&mut instance.mailbox).expect("as many as there are");
             bytes += message.bytes();
             if message.persisted {
-                self.pending.delete_once(keys::mail(
-                    instance.group,
-                    &instance.address,
-                    message.sequence,
-                ));
+                self.pending.delete_written(|key| {
+                    keys::push_mail(key, instance.group, &instance.address, message.sequence);
+                });
             }
         }
-        if instance.mailbox.is_empty() && instance.mailbox.capacity() > 64 {
-            instance.mailbox = VecDeque::new();
-        }
-        instance.persisted_prefix = instance.persisted_prefix.saturating_sub(count);
         self.functions[instance.function as usize].mail_bytes -= bytes;
-        self.mail_bytes -= bytes;
-        self.mail_count -= count;
     }
 
     fn mark_dirty(&mut self, index: u32) {
@@ -362,16 +376,33 @@ impl Shard {
     }
 
     /// The index of an address, which comes into memory if it was not there.
-    fn instance(&mut self, address: Address, group: KeyGroup) -> u32 {
-        if let Some(index) = self.instances.find(&address) {
+    #[inline]
+    fn instance(&mut self, address: Address) -> u32 {
+        let function = self.function(&address.function);
+        if let Some(index) = self.instances.find(function, &address.id) {
             return index;
         }
-        let function = self.function(&address.function);
+        let group = self.group(&address);
         self.instances.insert(address, group, function)
     }
 
+    /// The index of an address that is in memory.
+    fn find(&self, address: &Address) -> Option<u32> {
+        self.instances.find(*self.function_index.get(&address.function)?, &address.id)
+    }
+
+    #[inline]
     fn function(&mut self, name: &FunctionType) -> u32 {
+        let last = self.functions.get(self.last_function as usize);
+        if last.is_some_and(|last| last.name == *name) {
+            return self.last_function;
+        }
+        self.other_function(name)
+    }
+
+    fn other_function(&mut self, name: &FunctionType) -> u32 {
         if let Some(index) = self.function_index.get(name) {
+            self.last_function = *index;
             return *index;
         }
         let index = u32::try_from(self.functions.len()).expect("fewer than 2^32 function types");
@@ -392,33 +423,47 @@ impl Shard {
             assert_eq!(instance.bytes, instance.measured(), "measured after every change");
             state_bytes += instance.bytes;
             let (in_flight, bytes) = functions.entry(instance.function).or_default();
-            *bytes += instance.mailbox.iter().map(Message::bytes).sum::<usize>();
+            let messages = self.mails.iter(&instance.mailbox);
+            *bytes += messages.clone().map(Message::bytes).sum::<usize>();
+            assert_eq!(instance.mailbox.len(), messages.clone().count());
             mail += instance.mailbox.len();
             match instance.phase {
                 Phase::Loading { .. } => *in_flight += 1,
                 Phase::Running { batch, .. } => {
                     *in_flight += 1;
-                    assert!(batch > 0 && batch <= instance.mailbox.len());
+                    assert!(batch > 0 && batch as usize <= instance.mailbox.len());
                 }
                 Phase::Idle => assert!(instance.mailbox.is_empty(), "an idle address has no mail"),
                 Phase::Queued | Phase::Waiting { .. } => assert!(!instance.mailbox.is_empty()),
                 Phase::Paused => {}
             }
-            assert!(instance.persisted_prefix <= instance.mailbox.len());
-            let all_persisted = instance.mailbox.iter().all(|message| message.persisted);
+            let all_persisted = messages.clone().all(|message| message.persisted);
             assert!(instance.dirty || all_persisted, "unpersisted mail is in the list of changes");
             assert_eq!(instance.dirty, self.dirty.contains(&index));
-            let sequences: Vec<u64> = instance.mailbox.iter().map(|m| m.sequence).collect();
+            let sequences: Vec<u64> = messages.map(|message| message.sequence).collect();
             assert!(sequences.is_sorted(), "mail is in order");
         }
         let in_flight: usize = functions.values().map(|(in_flight, _)| in_flight).sum();
-        assert_eq!((in_flight, mail), (self.in_flight, self.mail_count));
+        assert_eq!((in_flight, mail), (self.in_flight, self.mails.len()));
         assert_eq!(state_bytes, self.instances.bytes());
+        self.delays.check();
         for (index, function) in self.functions.iter().enumerate() {
             let counted = functions.get(&(index as u32)).copied().unwrap_or_default();
             assert_eq!(counted, (function.in_flight, function.mail_bytes), "{:?}", function.name);
         }
     }
+}
+
+/// The key group of an address. Waiting calls name theirs.
+fn group_of(address: &Address, call_function: &FunctionType, key_groups: u16) -> KeyGroup {
+    if address.function == *call_function
+        && let Some((group, _)) = address.id.split_once('.')
+        && let Ok(group) = group.parse()
+        && group < key_groups
+    {
+        return KeyGroup(group);
+    }
+    KeyGroup::of(&address.id, key_groups)
 }
 
 /// A call's id: its key group first, then what makes it unique.

@@ -44,10 +44,8 @@ impl Shard {
     }
 
     pub(super) fn resume(&mut self, ticket: Ticket, address: &Address) {
-        let paused = self
-            .instances
-            .find(address)
-            .filter(|index| self.instances.get(*index).phase == Phase::Paused);
+        let paused =
+            self.find(address).filter(|index| self.instances.get(*index).phase == Phase::Paused);
         let Some(index) = paused else {
             self.effects.push(Effect::Unknown(ticket));
             return;

@@ -13,13 +13,17 @@ use super::Shard;
 use crate::functions::Function;
 use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId, NAME_BYTES_MAX};
 use crate::instance::{CellStatus, Phase};
-use crate::keys::{self, DelayedKey};
-use crate::values;
+use crate::keys::DelayedKey;
+use crate::values::DelayedParts;
+
+/// Effects of one kind for which room is kept from one reply to the next.
+const ROOM_MAX: usize = 64;
 
 impl Shard {
     pub(super) fn completed(&mut self, id: InvocationId, outcome: Outcome, request: Bytes) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
         let Phase::Running { batch, states, .. } = instance.phase else { return };
+        let (batch, states) = (batch as usize, states as usize);
         let now = self.now;
         match outcome {
             Outcome::Incomplete(asked) => self.incomplete(id, asked, states, request),
@@ -32,7 +36,9 @@ impl Shard {
                     self.release_place(id.instance);
                     self.apply_reply(id.instance, reply);
                     self.take_mail(id.instance, batch);
-                    self.recovered(id.instance, batch);
+                    if self.instances.get(id.instance).trouble.is_some() {
+                        self.recovered(id.instance, batch);
+                    }
                     self.go_on(id.instance);
                 }
             },
@@ -63,25 +69,28 @@ impl Shard {
 
     /// Why a reply can't be applied, if it can't.
     fn refused(&self, index: u32, reply: &Reply) -> Option<String> {
-        let targets =
-            reply.messages.iter().chain(reply.delayed.iter().filter_map(|entry| match entry {
-                Delayed::Send { message, .. } => Some(message),
-                Delayed::Cancel { .. } => None,
-            }));
-        if let Some(reason) = targets.filter_map(|message| too_long(&message.target)).next() {
+        for message in &reply.messages {
+            if let Some(reason) = too_long(&message.target) {
+                return Some(reason);
+            }
+        }
+        for mutation in &reply.mutations {
+            if let Some(reason) = self.refused_mutation(index, mutation) {
+                return Some(reason);
+            }
+        }
+        if !reply.delayed.is_empty()
+            && let Some(reason) = self.refused_delays(index, &reply.delayed)
+        {
             return Some(reason);
         }
-        let mutations =
-            reply.mutations.iter().find_map(|mutation| self.refused_mutation(index, mutation));
-        mutations.or_else(|| self.refused_delays(index, &reply.delayed)).or_else(|| {
-            reply.egress.iter().find_map(|record| {
-                let accepts = match self.config.egresses.get(&record.egress) {
-                    Some(accepts) => accepts,
-                    None => return Some(format!("there is no egress `{}`", record.egress)),
-                };
-                let refusal = accepts(&record.argument).err()?;
-                Some(format!("egress `{}` refuses a record: {refusal}", record.egress))
-            })
+        reply.egress.iter().find_map(|record| {
+            let accepts = match self.config.egresses.get(&record.egress) {
+                Some(accepts) => accepts,
+                None => return Some(format!("there is no egress `{}`", record.egress)),
+            };
+            let refusal = accepts(&record.argument).err()?;
+            Some(format!("egress `{}` refuses a record: {refusal}", record.egress))
         })
     }
 
@@ -93,6 +102,9 @@ impl Shard {
             ));
         };
         let StateChange::Modify(value) = &mutation.change else { return None };
+        if value.is(&spec.typename) {
+            return None;
+        }
         let typename = typename(value);
         (*typename != *spec.typename).then(|| {
             format!(
@@ -107,6 +119,9 @@ impl Shard {
         let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
         for entry in delayed {
             match entry {
+                Delayed::Send { message, .. } if too_long(&message.target).is_some() => {
+                    return too_long(&message.target);
+                }
                 Delayed::Send { delay_ms, .. } if *delay_ms < 0 => {
                     return Some(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
                 }
@@ -135,73 +150,77 @@ impl Shard {
     }
 
     /// A declared state whose value was sent with the current request.
-    fn spec(&self, index: u32, state: &str) -> Option<&StateSpec> {
+    fn spec(&self, index: u32, state: &Arc<str>) -> Option<&StateSpec> {
         let instance = self.instances.get(index);
         let Phase::Running { states: sent, .. } = instance.phase else { return None };
-        let specs = &self.functions[instance.function as usize].states[..sent];
-        specs.iter().find(|spec| *spec.name == *state)
+        let specs = &self.functions[instance.function as usize].states[..sent as usize];
+        // Equal names of a function in this process are the same name, which is quick to see.
+        specs.iter().find(|spec| spec.name == *state)
     }
 
-    fn apply_reply(&mut self, index: u32, reply: Reply) {
-        let Reply { messages, delayed, egress, mutations } = reply;
+    fn apply_reply(&mut self, index: u32, mut reply: Reply) {
+        let Reply { messages, delayed, egress, mutations } = &mut reply;
+        self.mutate(index, mutations);
         let instance = self.instances.get(index);
         let (sender, group) = (instance.address.clone(), instance.group);
-        for message in messages {
+        for message in messages.drain(..) {
             self.route(message.target, Some(sender.clone()), message.argument);
         }
-        for entry in delayed {
+        for entry in delayed.drain(..) {
             match entry {
                 Delayed::Send { delay_ms, message, token } => {
                     self.sequence += 1;
                     let due = self.now.after(delay_ms.unsigned_abs());
                     let key = DelayedKey { due, sequence: self.sequence };
-                    let message = values::Delayed {
-                        sender: sender.clone(),
-                        target: message.target,
-                        token,
-                        argument: message.argument,
+                    let message = DelayedParts {
+                        sender: (&sender).into(),
+                        target: (&message.target).into(),
+                        token: token.as_deref().unwrap_or_default(),
+                        argument: message.argument.encoded(),
                     };
-                    self.pending.put(keys::delayed(group, key), message.encode());
-                    self.delays.add(key, group, message);
+                    self.delays.send(key, group, message);
                 }
-                Delayed::Cancel { token } => {
-                    if let Some((key, _)) = self.delays.cancel(&sender.id, &token) {
-                        self.pending.delete_once(keys::delayed(group, key));
-                    }
-                }
+                Delayed::Cancel { token } => self.delays.cancel(&sender.id, &token),
             }
         }
-        for record in egress {
+        for record in egress.drain(..) {
             let key = self.outbox.add(&record.egress, group, self.epoch, self.config.shard);
             self.pending.put(key, record.argument.encoded().to_vec());
             let record = EgressRecord { egress: record.egress, value: record.argument };
             self.releases.egress.push(record);
         }
-        self.mutate(index, mutations);
+        if messages.capacity() <= ROOM_MAX && mutations.capacity() <= ROOM_MAX {
+            self.room = reply;
+        }
     }
 
-    fn mutate(&mut self, index: u32, mutations: Vec<Mutation>) {
+    fn mutate(&mut self, index: u32, mutations: &mut Vec<Mutation>) {
         if mutations.is_empty() {
             return;
         }
         let now = self.now;
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
-        for Mutation { state, change } in mutations {
+        let mut grown = false;
+        for Mutation { state, change } in mutations.drain(..) {
             let position = specs.iter().position(|spec| spec.name == state);
             let position = position.expect("a reply that names other states is refused");
             let cell = &mut instance.cells[position];
+            let before = cell.heap_bytes();
             cell.value = match change {
                 StateChange::Delete => None,
                 StateChange::Modify(value) => Some(stored(value, &specs[position])),
             };
+            grown |= cell.heap_bytes() != before;
             cell.last_access = match specs[position].expiration {
                 Expiration::Never => Millis(0),
                 Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => now,
             };
             cell.status = CellStatus::Dirty;
         }
-        self.instances.measure(index);
+        if grown {
+            self.instances.measure(index);
+        }
         self.mark_dirty(index);
     }
 }
@@ -209,13 +228,14 @@ impl Shard {
 /// Why an address can't be part of a key, if it can't.
 pub(super) fn too_long(address: &Address) -> Option<String> {
     let bytes = address.function.as_str().len() + address.id.len();
-    (bytes > ADDRESS_BYTES_MAX).then(|| {
-        let start: String = address.id.chars().take(40).collect();
-        format!(
-            "an address `{}/{start}…` of {bytes} bytes is too long; hint: at most {ADDRESS_BYTES_MAX}",
-            address.function
-        )
-    })
+    if bytes <= ADDRESS_BYTES_MAX {
+        return None;
+    }
+    let start: String = address.id.chars().take(40).collect();
+    Some(format!(
+        "an address `{}/{start}…` of {bytes} bytes is too long; hint: at most {ADDRESS_BYTES_MAX}",
+        address.function
+    ))
 }
 
 fn typename(value: &TypedValue) -> &str {
@@ -227,7 +247,7 @@ fn typename(value: &TypedValue) -> &str {
 
 /// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
 fn stored(value: TypedValue, spec: &StateSpec) -> TypedValue {
-    if value.has_value() && value.typename() == &*spec.typename {
+    if value.value_of(&spec.typename).is_some() {
         value.detached()
     } else {
         TypedValue::new(&spec.typename, value.value())

@@ -5,9 +5,10 @@ use statera_model::{Epoch, KeyGroup, Millis};
 
 use super::Shard;
 use crate::input::Effect;
-use crate::instance::{Message, Phase};
+use crate::instance::Phase;
 use crate::keys::Key;
-use crate::values::{CorruptValue, Dedupe, Delayed, Fate, Mail};
+use crate::mailbox::Message;
+use crate::values::{CorruptValue, Dedupe, Fate, Mail};
 
 /// A stored key-value pair can't be taken back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +44,13 @@ impl Shard {
             Key::Mail { address, sequence } => {
                 self.sequence = self.sequence.max(*sequence);
                 let Mail { caller, argument } = Mail::decode(value)?;
-                let index = self.instance(address.clone(), group);
+                let index = self.instance(address.clone());
                 let message = Message { sequence: *sequence, caller, argument, persisted: true };
                 self.restore_mail(index, message);
             }
             Key::Delayed(key) => {
                 self.sequence = self.sequence.max(key.sequence);
-                self.delays.add(*key, group, Delayed::decode(value)?);
+                self.delays.restore(*key, group, &value)?;
             }
             Key::Dedupe { target, key } => {
                 let dedupe = Dedupe::decode(value)?;
@@ -67,7 +68,7 @@ impl Shard {
                 self.dead_letters.insert(*id);
             }
             Key::Paused(address) => {
-                let index = self.instance(address.clone(), group);
+                let index = self.instance(address.clone());
                 self.instances.get_mut(index).phase = Phase::Paused;
                 self.paused += 1;
             }
@@ -107,6 +108,7 @@ impl Shard {
                 self.make_ready(index);
             }
         }
+        self.send_due();
         self.on_time();
         self.dispatch();
         std::mem::swap(&mut self.effects, effects);
@@ -114,7 +116,7 @@ impl Shard {
 
     /// An answer that was on its way between two shards.
     fn answer_restored(&mut self, index: u32) {
-        while let Some(message) = self.instances.get(index).mailbox.front() {
+        while let Some(message) = self.mails.first(&self.instances.get(index).mailbox) {
             let answer = statera_ports::Answer::Value(message.argument.clone());
             let call = self.instances.get(index).address.id.clone();
             self.take_mail(index, 1);

@@ -34,6 +34,7 @@ fn a_message_sent_and_consumed_within_an_epoch_does_not_appear() {
         &invoked,
         reply().send("b/1", "m").later(0, "c/1", "m").cancellable("t", 9, "d/1", "m").cancel("t"),
     );
+    world.pass(0);
     world.run();
     world.commit();
     assert_eq!(world.delta, []);

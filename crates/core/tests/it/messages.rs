@@ -1,7 +1,7 @@
 //! Messages: callers, delays, tokens, egress.
 
-use statera_core::Limits;
 use statera_core::keys::Key;
+use statera_core::{Input, Limits, Wants};
 use statera_model::TypedValue;
 
 use crate::world::{Make, World, record, reply};
@@ -300,4 +300,89 @@ fn a_record_of_a_source_goes_to_each_target_in_order() {
     world.commit();
     let positions = world.durable_keys(|key| matches!(key, Key::Source(_)));
     assert_eq!(&positions[0].1[..], b"2");
+}
+
+/// Makes that many messages due at the same millisecond, which is `now`.
+fn due_at_once(count: usize) -> World {
+    let mut world = World::new();
+    world.warm("b/1");
+    world.send("a/1", "m");
+    let invoked = world.invocation();
+    let batch = (0..count).fold(reply(), |batch, n| batch.later(50, "b/1", &n.to_string()));
+    world.answer(&invoked, batch);
+    world.commit();
+    world.now += 50;
+    world
+}
+
+#[test]
+fn what_comes_while_100_000_are_due_at_once_goes_between() {
+    let mut world = due_at_once(100_000);
+    let mut before = 100_000;
+    for (n, target) in ["b/2", "c/1", "b/3"].into_iter().enumerate() {
+        world.apply(0, Input::Tick);
+        let left = world.shards[0].figures().delayed;
+        assert!(left > 90_000 && left < before, "a tick sends some of them, and leaves {left}");
+        before = left;
+        world.send(target, "between");
+        let invoked = world.invocation_of(target);
+        assert_eq!(world.shards[0].figures().delayed, left, "nobody waits behind them");
+        world.answer(&invoked, reply());
+        assert_eq!(world.waiting.len(), 1, "b/1 has {n} ticks full of mail");
+    }
+    let mut ticks = 0;
+    while world.shards[0].figures().delayed > 0 {
+        assert_eq!(world.shards[0].next_deadline().map(|at| at.0), Some(world.now), "at once");
+        world.apply(0, Input::Tick);
+        ticks += 1;
+    }
+    assert!(ticks >= 97, "{ticks}");
+    let expected: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+    assert_eq!(world.run(), expected);
+}
+
+#[test]
+fn what_waits_for_its_time_asks_for_nothing() {
+    let mut world = World::new();
+    world.send("a/1", "m");
+    let invoked = world.invocation();
+    let batch = (0..1_000).fold(reply(), |batch, n| batch.later(5_000 + n, "b/1", "m"));
+    world.answer(&invoked, batch);
+    world.commit();
+    assert_eq!(world.shards[0].wants(), Wants::Nothing);
+    assert_eq!(world.shards[0].next_deadline().map(|at| at.0), Some(world.now + 5_000));
+}
+
+#[test]
+fn a_delayed_message_is_written_once_and_deleted_once() {
+    let mut world = World::new();
+    world.send("a/1", "m");
+    let invoked = world.invocation();
+    let two = reply().cancellable("t", 50, "b/1", "cancelled").later(50, "b/1", "sent");
+    world.answer(&invoked, two);
+    world.commit();
+    let is_delayed = |key: &Key| matches!(key, Key::Delayed(_));
+    assert_eq!(
+        world.delta.iter().filter(|(key, value)| is_delayed(key) && value.is_some()).count(),
+        2
+    );
+    world.commit();
+    assert_eq!(world.delta, []);
+    world.send("a/1", "m");
+    let invoked = world.invocation();
+    world.answer(&invoked, reply().cancel("t"));
+    assert_eq!(world.shards[0].wants(), Wants::Now);
+    world.commit();
+    assert_eq!(
+        world.delta.iter().filter(|(key, value)| is_delayed(key) && value.is_none()).count(),
+        1
+    );
+    world.pass(50);
+    world.run();
+    world.commit();
+    assert_eq!(
+        world.delta.iter().filter(|(key, value)| is_delayed(key) && value.is_none()).count(),
+        1
+    );
+    assert!(world.shards[0].figures().delayed_bytes < 1_000);
 }

@@ -1,0 +1,210 @@
+//! Mailboxes: the messages that wait, each address's own in order, all of a shard in one place.
+//!
+//! A message that is processed leaves a slot that the next one takes, so that the memory of messages is as much as waits at
+//! once, and mostly in the processor's caches; an address without mail takes none.
+
+use slab::Slab;
+use statera_model::{Address, TypedValue};
+
+/// A message in a mailbox.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) sequence: u64,
+    pub(crate) caller: Option<Address>,
+    pub(crate) argument: TypedValue,
+    /// Whether it was part of a delta, so that its end must be part of one too.
+    pub(crate) persisted: bool,
+}
+
+impl Message {
+    /// Roughly what it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.argument.encoded().len() + size_of::<Message>() + 40
+    }
+}
+
+/// The messages of one address: a list within [`Mails`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mailbox {
+    first: u32,
+    last: u32,
+    /// The first one that may not be part of a delta yet.
+    unpersisted: u32,
+    length: u32,
+}
+
+/// Stands for no message.
+const NONE: u32 = u32::MAX;
+
+/// Room for so many messages is kept when all are gone.
+const ROOM_KEPT: usize = 16_384;
+
+impl Mailbox {
+    pub(crate) const EMPTY: Mailbox =
+        Mailbox { first: NONE, last: NONE, unpersisted: NONE, length: 0 };
+
+    pub(crate) fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+/// The messages of all addresses of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Mails {
+    slots: Slab<Node>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    message: Message,
+    next: u32,
+}
+
+impl Mails {
+    /// All messages waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, mailbox: &mut Mailbox, message: Message) {
+        self.bytes += message.bytes();
+        let persisted = message.persisted;
+        let slot = self.slots.insert(Node { message, next: NONE });
+        let slot = u32::try_from(slot).ok().filter(|slot| *slot != NONE);
+        let slot = slot.expect("fewer than 2^32 messages fit into memory");
+        match mailbox.last {
+            NONE => mailbox.first = slot,
+            last => self.slots[last as usize].next = slot,
+        }
+        mailbox.last = slot;
+        mailbox.length += 1;
+        if !persisted && mailbox.unpersisted == NONE {
+            mailbox.unpersisted = slot;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, mailbox: &mut Mailbox) -> Option<Message> {
+        let first = mailbox.first;
+        let node = (first != NONE).then(|| self.slots.remove(first as usize))?;
+        self.bytes -= node.message.bytes();
+        mailbox.first = node.next;
+        mailbox.length -= 1;
+        if node.next == NONE {
+            mailbox.last = NONE;
+        }
+        if mailbox.unpersisted == first {
+            mailbox.unpersisted = node.next;
+        }
+        if self.slots.is_empty() && self.slots.capacity() > ROOM_KEPT {
+            self.slots = Slab::new();
+        }
+        Some(node.message)
+    }
+
+    pub(crate) fn first(&self, mailbox: &Mailbox) -> Option<&Message> {
+        self.iter(mailbox).next()
+    }
+
+    pub(crate) fn iter<'a>(
+        &'a self,
+        mailbox: &Mailbox,
+    ) -> impl Iterator<Item = &'a Message> + Clone + use<'a> {
+        let mut next = mailbox.first;
+        std::iter::from_fn(move || {
+            let node = self.node(next)?;
+            next = node.next;
+            Some(&node.message)
+        })
+    }
+
+    /// Visits the messages that no delta has yet, which from now on count as in one.
+    pub(crate) fn persist(&mut self, mailbox: &mut Mailbox, mut visit: impl FnMut(&Message)) {
+        let mut next = std::mem::replace(&mut mailbox.unpersisted, NONE);
+        while let Some(node) = self.slots.get_mut(next as usize) {
+            if !std::mem::replace(&mut node.message.persisted, true) {
+                visit(&node.message);
+            }
+            next = node.next;
+        }
+    }
+
+    /// Where the first message of a mailbox is, for [`Mails::at`].
+    pub(crate) fn place_of_first(mailbox: &Mailbox) -> usize {
+        mailbox.first as usize
+    }
+
+    /// Where the message behind another one is.
+    pub(crate) fn place_after(&self, place: usize) -> usize {
+        self.slots[place].next as usize
+    }
+
+    /// The message at a place that was given out and whose message has not been taken since.
+    pub(crate) fn at(&self, place: usize) -> &Message {
+        &self.slots[place].message
+    }
+
+    fn node(&self, slot: u32) -> Option<&Node> {
+        self.slots.get(slot as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(sequence: u64, persisted: bool) -> Message {
+        Message { sequence, caller: None, argument: TypedValue::new("a/b", b""), persisted }
+    }
+
+    fn sequences(mails: &Mails, mailbox: &Mailbox) -> Vec<u64> {
+        mails.iter(mailbox).map(|message| message.sequence).collect()
+    }
+
+    #[test]
+    fn each_mailbox_keeps_its_own_messages_in_order() {
+        let (mut mails, mut a, mut b) = (Mails::default(), Mailbox::EMPTY, Mailbox::EMPTY);
+        for sequence in 0..6 {
+            mails.push(if sequence % 2 == 0 { &mut a } else { &mut b }, message(sequence, false));
+        }
+        assert_eq!(mails.pop(&mut a).unwrap().sequence, 0);
+        mails.push(&mut b, message(6, false));
+        assert_eq!((sequences(&mails, &a), sequences(&mails, &b)), (vec![2, 4], vec![1, 3, 5, 6]));
+        assert_eq!((a.len(), b.len(), mails.len()), (2, 4, 6));
+        while mails.pop(&mut a).is_some() || mails.pop(&mut b).is_some() {}
+        assert!(a.is_empty() && b.is_empty());
+        assert_eq!((mails.len(), mails.bytes()), (0, 0));
+        mails.push(&mut a, message(7, false));
+        assert_eq!(sequences(&mails, &a), [7]);
+    }
+
+    #[test]
+    fn each_message_becomes_part_of_one_delta() {
+        let (mut mails, mut mailbox) = (Mails::default(), Mailbox::EMPTY);
+        let persist = |mails: &mut Mails, mailbox: &mut Mailbox| {
+            let mut seen = Vec::new();
+            mails.persist(mailbox, |message| seen.push(message.sequence));
+            seen
+        };
+        for (sequence, persisted) in [(0, true), (1, false), (2, true), (3, false)] {
+            mails.push(&mut mailbox, message(sequence, persisted));
+        }
+        assert_eq!(persist(&mut mails, &mut mailbox), [1, 3]);
+        assert_eq!(persist(&mut mails, &mut mailbox), []);
+        mails.push(&mut mailbox, message(4, false));
+        mails.push(&mut mailbox, message(5, false));
+        while mails.pop(&mut mailbox).is_some_and(|message| message.sequence < 4) {}
+        assert_eq!(persist(&mut mails, &mut mailbox), [5]);
+    }
+}
