@@ -241,3 +241,15 @@ impl Running {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_displayed() {
+        let address = Address::new(Name::from_parts("bench", "caller"), "1/2");
+        assert_eq!(parse_address(address.to_string().as_bytes()), Some(address));
+        assert_eq!(parse_address(b"bench/caller"), None);
+    }
+}

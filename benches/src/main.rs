@@ -8,6 +8,7 @@ mod end_to_end;
 mod functions;
 mod http;
 mod idle;
+mod in_process;
 mod isolation;
 mod load;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
     Isolation(isolation::Isolation),
     /// The same work by Statera and by Restate, in turns.
     Versus(versus::Versus),
+    #[command(flatten)]
+    InProcess(in_process::Command),
     /// Serve the functions (started by the other commands).
     #[command(hide = true)]
     Functions(functions::Functions),
@@ -91,6 +94,7 @@ fn run() -> anyhow::Result<()> {
             Command::Idle(command) => command.run().await,
             Command::Isolation(command) => command.run().await,
             Command::Versus(command) => command.run().await,
+            Command::InProcess(command) => command.run().await,
             Command::Functions(command) => command.run().await,
         }
     })

@@ -67,7 +67,8 @@ fn field(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn cpu_seconds(stat: &str) -> Option<f64> {
+/// User and system time, from the `stat` of a process or of a thread.
+pub(crate) fn cpu_seconds(stat: &str) -> Option<f64> {
     // The name of the program stands in parentheses and may hold anything; user and system time are the 12th and the
     // 13th field behind it.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -85,5 +86,20 @@ impl Drop for Owned {
         // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_of_a_process_include_its_children() {
+        let mut child = std::process::Command::new("sleep");
+        let child = Owned(child.arg("60").spawn().unwrap());
+        let own = std::process::id();
+        assert!(children(own).contains(&child.0.id()));
+        let sum = Usage::of_tree(own).unwrap();
+        assert!(sum.rss_bytes >= Usage::of(child.0.id()).unwrap().rss_bytes);
     }
 }

@@ -31,13 +31,17 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The crates of ours that a manifest names as dependencies of the program, not of its tests.
+/// The crates of ours that a manifest names as dependencies of the program, not of its tests, those behind a feature as
+/// `optional`.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let table = manifest.split("\n[").find(|table| table.starts_with("dependencies]"));
     let lines = table.unwrap_or_default().lines();
     lines
-        .filter_map(|line| line.strip_prefix("statera-")?.split('.').next())
-        .map(str::to_owned)
+        .filter_map(|line| {
+            let name = line.strip_prefix("statera-")?.split(['.', ' ']).next()?;
+            let optional = if line.contains("optional = true") { " (optional)" } else { "" };
+            Some(format!("{name}{optional}"))
+        })
         .collect()
 }
 
@@ -51,9 +55,7 @@ fn crates_use_only_what_the_architecture_allows() {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let uses = match cells[3] {
             "all" => None,
-            list => {
-                Some(list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect())
-            }
+            list => Some(list.split(',').map(|name| name.trim().replace('`', "")).collect()),
         };
         allowed.insert(cells[1].trim_matches('`').to_owned(), uses);
     }
