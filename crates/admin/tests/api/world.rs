@@ -80,7 +80,12 @@ spec:
     let loaded = load(&[source], &EngineOverrides::default(), &|_| None);
     let application = loaded.unwrap_or_else(|problems| panic!("{problems}")).application;
     let data = tempfile::tempdir().unwrap();
-    let options = Options { application, data: data.path().join("data"), egresses: Vec::new(), functions: Vec::new() };
+    let options = Options {
+        application,
+        data: data.path().join("data"),
+        egresses: Vec::new(),
+        functions: Vec::new(),
+    };
     let worker = Worker::start(options).unwrap();
     let engine = worker.engine();
     let server = AdminServer::bind(([127, 0, 0, 1], 0).into(), engine.clone()).unwrap();

@@ -71,7 +71,8 @@ impl Quickstart {
         let functions = server::serve().await?;
         let application = application(functions, free(self.ingress)?, &reminders)?;
         let started = Instant::now();
-        let launched = launch(application, Vec::new(), self.data.join("engine"), Some(free(self.admin)?))?;
+        let launched =
+            launch(application, Vec::new(), self.data.join("engine"), Some(free(self.admin)?))?;
         let recovery = started.elapsed();
         let address = |id: &str| {
             launched.addresses().iter().find(|(name, _)| name == id).map(|(_, address)| *address)
