@@ -117,6 +117,7 @@ struct World {
 impl World {
     fn new() -> World {
         let policy = Policy {
+            inline: false,
             batch_messages: 1_000,
             in_flight: 1_000,
             budget_ms: 60_000,

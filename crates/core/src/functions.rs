@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use statera_model::{Expiration, FunctionType, Millis, StateSpec};
 
 use crate::input::{NAME_BYTES_MAX, Policy, STATES_PER_FUNCTION_MAX, WARMUP_MS};
+use crate::keys;
 
 /// A function type. All its instances in a shard share it.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub(crate) struct Function {
     pub(crate) policy: Option<Policy>,
     /// The states it has declared since the start; only grows.
     pub(crate) states: Vec<StateSpec>,
+    /// Their names, and the function's, as keys have them.
+    pub(crate) state_keys: Vec<Box<[u8]>>,
+    pub(crate) key: Box<[u8]>,
     /// Whether any of them expires.
     pub(crate) expires: bool,
     pub(crate) gate: Gate,
@@ -32,6 +36,8 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn new(name: FunctionType, policy: Option<Policy>) -> Function {
         Function {
+            key: keys::function(&name),
+            state_keys: Vec::new(),
             name,
             policy,
             states: Vec::new(),
@@ -44,6 +50,10 @@ impl Function {
             last_success: None,
             alarm: None,
         }
+    }
+
+    pub(crate) fn is_inline(&self) -> bool {
+        self.policy.is_some_and(|policy| policy.inline)
     }
 
     /// Registers the states a function asked for, or returns why not. `sent` is how many states it had been sent; an
@@ -70,6 +80,7 @@ impl Function {
                         ));
                     }
                     self.expires |= spec.expiration != Expiration::Never;
+                    self.state_keys.push(keys::state_name(&spec.name));
                     self.states.push(spec);
                     progress = true;
                 }

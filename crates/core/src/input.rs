@@ -303,6 +303,9 @@ impl Default for Limits {
 /// How the functions of a type are invoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Whether an invocation ends before the shell does anything else: messages that are sent meanwhile may gather until
+    /// there are several.
+    pub inline: bool,
     /// The most messages in one invocation.
     pub batch_messages: usize,
     /// The most invocations of the type in flight in this shard.
@@ -342,6 +345,9 @@ pub const NAME_BYTES_MAX: usize = 1 << 10;
 pub(crate) const FUNCTION_TYPES_MAX: usize = 65_536;
 
 pub(crate) const STATES_PER_FUNCTION_MAX: usize = 1_000;
+
+/// Messages for this shard's own addresses that may gather while functions run inline.
+pub(crate) const LOCAL_MAX: usize = 32;
 
 /// Delayed messages sent by one [`Input::Tick`], so that a great number due at once does not hold up other work.
 pub(crate) const DUE_PER_APPLY_MAX: usize = 1_000;

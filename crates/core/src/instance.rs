@@ -1,36 +1,41 @@
 //! Instances: the mailbox, the state values in memory, and what an address is doing.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use statera_model::{Address, Epoch, KeyGroup, Millis, TypedValue};
+use statera_model::{Address, Epoch, Id, KeyGroup, Millis, TypedValue};
 
 use crate::arena::Arena;
 use crate::mailbox::Mailbox;
 
 /// One address that is in memory.
+///
+/// There may be millions, and each message is for any of them, so that much of what it costs is to wait for memory. What is
+/// looked at when a message comes, and what a function needs, each lie together.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Instance {
     pub(crate) address: Address,
-    pub(crate) group: KeyGroup,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) phase: Phase,
     /// Index of its type in the shard's functions.
     pub(crate) function: u32,
-    pub(crate) phase: Phase,
-    pub(crate) mailbox: Mailbox,
-    /// State values, in the order of the function's declared states.
-    pub(crate) cells: Cells,
-    pub(crate) trouble: Option<Box<Trouble>>,
-    /// The last epoch in which its state changed.
-    pub(crate) changed: Epoch,
+    pub(crate) group: KeyGroup,
     /// Whether it stands in the shard's list of instances with changes.
     pub(crate) dirty: bool,
     /// Whether it was used since the eviction hand came by.
     pub(crate) referenced: bool,
+    pub(crate) trouble: Option<Box<Trouble>>,
+    /// The last epoch in which its state changed.
+    pub(crate) changed: Epoch,
     /// What is counted for it in [`Instances::bytes`].
     pub(crate) bytes: usize,
+    /// State values, in the order of the function's declared states.
+    pub(crate) cells: Cells,
 }
 
 /// What an address is doing. One invocation at a time.
@@ -43,7 +48,7 @@ pub(crate) enum Phase {
     /// Its state is being read.
     Loading { attempt: u64 },
     /// Its function is being invoked with the first `batch` messages and the first `states` states.
-    Running { attempt: u64, batch: u32, states: u32 },
+    Running { attempt: u64, batch: u32, states: u16 },
     /// It will be tried again.
     Waiting { attempt: u64 },
     /// It takes no messages until it is resumed.
@@ -171,8 +176,8 @@ impl Instance {
     /// What it takes in memory, roughly.
     pub(crate) fn measured(&self) -> usize {
         size_of::<Instance>()
-            + self.address.id.len()
-            + 48
+            + self.address.id.heap_bytes()
+            + 16
             + self.cells.iter().map(Cell::bytes).sum::<usize>()
             - self.cells.inline_bytes()
     }
@@ -202,15 +207,42 @@ impl Instances {
     }
 
     /// The instance of this function type with this id.
-    pub(crate) fn find(&self, function: u32, id: &str) -> Option<u32> {
-        self.index.find(self.index.hash(function, id), |index| {
+    #[inline]
+    pub(crate) fn find(&self, function: u32, id: &Id) -> Option<u32> {
+        self.find_hashed(self.hash(function, id), function, id)
+    }
+
+    /// As [`Instances::find`], with the hash known.
+    #[inline]
+    pub(crate) fn find_hashed(&self, hash: u32, function: u32, id: &Id) -> Option<u32> {
+        self.index.find(hash, |index| {
             let instance = self.get(index);
-            instance.function == function && *instance.address.id == *id
+            instance.function == function && instance.address.id == *id
         })
     }
 
+    /// The instance that probably has this hash, without a look at it.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u32) -> Option<u32> {
+        self.index.find(hash, |_| true)
+    }
+
+    /// Looks at an instance that is needed soon, and waits for nothing: the processor fetches several such at once, which
+    /// takes as long as one.
+    #[inline]
+    pub(crate) fn touch(&self, index: u32) {
+        if let Some(instance) = self.slots.get(index) {
+            black_box(instance.mailbox.len() + usize::from(instance.dirty) + instance.cells.len());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, function: u32, id: &Id) -> u32 {
+        self.index.hash(function, id.as_bytes())
+    }
+
     pub(crate) fn insert(&mut self, address: Address, group: KeyGroup, function: u32) -> u32 {
-        let hash = self.index.hash(function, &address.id);
+        let hash = self.hash(function, &address.id);
         let index = self.slots.insert(Instance::new(address, group, function));
         self.index.insert(hash, index);
         self.measure(index);
@@ -281,7 +313,7 @@ impl Instances {
     fn remove(&mut self, index: u32) {
         let instance = self.slots.remove(index).expect(IN_MEMORY);
         self.bytes -= instance.bytes;
-        self.index.remove(self.index.hash(instance.function, &instance.address.id), index);
+        self.index.remove(self.hash(instance.function, &instance.address.id), index);
     }
 }
 
@@ -305,7 +337,7 @@ impl Index {
     }
 
     #[inline]
-    fn hash(&self, function: u32, id: &str) -> u32 {
+    fn hash(&self, function: u32, id: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(id) ^ u64::from(function).wrapping_mul(SPREAD);
         (hash ^ (hash >> 32)) as u32
     }
@@ -338,4 +370,15 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 #[inline]
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(SPREAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_takes_three_lines_of_the_processors_cache() {
+        assert_eq!(size_of::<Instance>(), 3 * 64);
+        assert_eq!(size_of::<Option<Instance>>(), 3 * 64);
+    }
 }

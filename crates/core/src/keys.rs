@@ -20,7 +20,7 @@
 
 use std::sync::Arc;
 
-use statera_model::{Address, EgressId, Epoch, KeyGroup, Millis, Name};
+use statera_model::{Address, EgressId, Epoch, FunctionType, Id, KeyGroup, Millis, Name};
 use statera_ports::{DeadLetterId, SourceId};
 
 /// The kind of state values, the only ones that are read on demand.
@@ -168,11 +168,40 @@ pub fn state(group: KeyGroup, address: &Address, name: &str) -> Vec<u8> {
     out
 }
 
-/// Appends the key of a state value.
-pub(crate) fn push_state(out: &mut Vec<u8>, group: KeyGroup, address: &Address, name: &str) {
+fn push_state(out: &mut Vec<u8>, group: KeyGroup, address: &Address, name: &str) {
     push_start(out, group, STATE);
     push_address(out, address);
     push_text(out, name);
+}
+
+/// A function type as keys have it.
+pub(crate) fn function(function: &FunctionType) -> Box<[u8]> {
+    let mut out = Vec::new();
+    push_text(&mut out, function.namespace());
+    push_text(&mut out, function.name());
+    out.into()
+}
+
+/// The name of a state as keys have it.
+pub(crate) fn state_name(name: &str) -> Box<[u8]> {
+    let mut out = Vec::new();
+    push_text(&mut out, name);
+    out.into()
+}
+
+/// Appends the key of a state value, most of which is known from [`function`] and [`state_name`].
+#[inline]
+pub(crate) fn push_known_state(
+    out: &mut Vec<u8>,
+    group: KeyGroup,
+    function: &[u8],
+    id: &Id,
+    state: &[u8],
+) {
+    push_start(out, group, STATE);
+    out.extend_from_slice(function);
+    push_bytes(out, id.as_bytes());
+    out.extend_from_slice(state);
 }
 
 /// The prefix of all state values of an address.
@@ -227,21 +256,25 @@ fn push_start(out: &mut Vec<u8>, group: KeyGroup, kind: u8) {
 fn push_address(out: &mut Vec<u8>, address: &Address) {
     push_text(out, address.function.namespace());
     push_text(out, address.function.name());
-    push_text(out, &address.id);
+    push_bytes(out, address.id.as_bytes());
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
-    if text.as_bytes().contains(&0) {
-        for byte in text.bytes() {
-            out.push(byte);
-            if byte == 0 {
+    push_bytes(out, text.as_bytes());
+}
+
+fn push_bytes(out: &mut Vec<u8>, text: &[u8]) {
+    if text.contains(&0) {
+        for byte in text {
+            out.push(*byte);
+            if *byte == 0 {
                 out.push(0xff);
             }
         }
     } else {
-        out.extend(text.as_bytes());
+        out.extend_from_slice(text);
     }
-    out.extend([0, 0]);
+    out.extend_from_slice(&[0, 0]);
 }
 
 struct Reader<'a> {

@@ -13,7 +13,7 @@
 //! use statera_ports::Request;
 //!
 //! let policy = Policy {
-//!     batch_messages: 1000, in_flight: 100, budget_ms: 60_000, backoff_min_ms: 4, backoff_max_ms: 5_000,
+//!     inline: false, batch_messages: 1000, in_flight: 100, budget_ms: 60_000, backoff_min_ms: 4, backoff_max_ms: 5_000,
 //!     on_failure: OnFailure::DeadLetter,
 //! };
 //! let mut shard = Shard::new(Config::alone(Limits::default(), Arc::new(move |_| Some(policy))));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::Id;
+
 /// A name of the form `namespace/name`, as used for function types, value types, ingress and egress ids.
 ///
 /// Cloning is cheap (a reference count).
@@ -75,19 +77,19 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Who receives a message: one instance (`id`) of a function type. Cloning is cheap (two reference counts).
+/// Who receives a message: one instance (`id`) of a function type. Cloning is cheap (reference counts and a small copy).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     /// The function type.
     pub function: FunctionType,
     /// The instance. May be empty.
-    pub id: Arc<str>,
+    pub id: Id,
 }
 
 impl Address {
     /// The address of instance `id` of `function`.
     #[must_use]
-    pub fn new(function: FunctionType, id: impl Into<Arc<str>>) -> Address {
+    pub fn new(function: FunctionType, id: impl Into<Id>) -> Address {
         Address { function, id: id.into() }
     }
 }

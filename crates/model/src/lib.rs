@@ -20,6 +20,7 @@
 mod address;
 mod epoch;
 mod failure;
+mod id;
 mod key_group;
 mod reply;
 mod typed_value;
@@ -27,6 +28,7 @@ mod typed_value;
 pub use address::{Address, FunctionType, InvalidName, Name};
 pub use epoch::{Epoch, Millis};
 pub use failure::{Failure, FailureKind};
+pub use id::Id;
 pub use key_group::KeyGroup;
 pub use reply::{
     Delayed, Egress, EgressId, Expiration, Mutation, Outcome, Outgoing, Reply, StateChange,

@@ -85,7 +85,7 @@ impl Worker {
 
         let accepts =
             egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
-        let mut shards = make_shards(&application, inboxes.len(), accepts);
+        let mut shards = make_shards(&application, &embedded, inboxes.len(), accepts);
         let mut recovered = restore(&store.reader(), &mut shards, data.key_groups)?;
         let queues: Arc<BTreeMap<EgressId, Arc<SinkQueue>>> = Arc::new(
             egresses
@@ -293,6 +293,7 @@ fn log_settings(settings: &EngineSettings, replay_bytes: u64) -> statera_log::Se
 
 fn make_shards(
     application: &Arc<Application>,
+    embedded: &Arc<Linked>,
     count: usize,
     egresses: BTreeMap<EgressId, Accepts>,
 ) -> Vec<Shard> {
@@ -315,7 +316,7 @@ fn make_shards(
             hash_seed: random.hash_one(("hash", shard)),
             nonce: random.hash_one("nonce"),
             limits,
-            directory: directory(application.clone()),
+            directory: directory(application.clone(), embedded.clone()),
             egresses: egresses.clone(),
         })
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use statera_model::{
-    Address, Delayed, Egress, Mutation, Outgoing, Reply, StateChange, StateSpec, TypedValue,
+    Address, Delayed, Egress, Id, Mutation, Outgoing, Reply, StateChange, StateSpec, TypedValue,
 };
 use statera_ports::Batch;
 
@@ -104,7 +104,7 @@ impl<'a> Context<'a> {
 
     /// The id of this function.
     #[must_use]
-    pub fn id(&self) -> Arc<str> {
+    pub fn id(&self) -> Id {
         self.view.batch().target().id.clone()
     }
 

@@ -39,7 +39,7 @@ pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use function::{Function, Functions};
 pub use message::Message;
 pub use statera_model::{
-    Address, Expiration, Failure, FailureKind, FunctionType, InvalidName, Name, Reply, StateSpec,
+    Address, Expiration, Failure, FailureKind, FunctionType, Id, InvalidName, Name, Reply, StateSpec,
     TypedValue,
 };
 pub use statera_ports::Batch;

@@ -1,8 +1,6 @@
 //! How addresses and names are written.
 
-use std::sync::Arc;
-
-use statera_model::{Address, InvalidName, Name};
+use statera_model::{Address, Id, InvalidName, Name};
 
 /// Who a message is for: a function and an id, `("shop/cart", id)`; an [`Address`]; or an address as text,
 /// `"shop/cart/ada"`, where all that follows the second slash is the id.
@@ -26,7 +24,7 @@ impl To for &Address {
     }
 }
 
-impl<F: ToName, I: Into<Arc<str>>> To for (F, I) {
+impl<F: ToName, I: Into<Id>> To for (F, I) {
     fn to(self) -> Result<Address, InvalidName> {
         Ok(Address::new(self.0.to_name()?, self.1))
     }

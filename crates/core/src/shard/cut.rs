@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use statera_model::{Epoch, KeyGroup};
 
-use super::Shard;
+use super::{Shard, TOUCHED_AHEAD};
 use crate::delta::DeltaWriter;
 use crate::input::{Cut, Effect, Part, Releases};
 use crate::instance::CellStatus;
@@ -37,6 +37,7 @@ impl Shard {
         }
         assert_eq!(cut.epoch, self.epoch, "cuts come in order");
         assert!(self.open.is_none(), "a cut comes after all parts of the one before");
+        self.receive_local();
         self.confirm(cut);
         let mut delta = self.pending.drain(self.delta_room);
         let mut writer = DeltaWriter::new(&mut delta);
@@ -86,17 +87,24 @@ impl Shard {
 
     /// Writes the state values and messages that changed, each once with what it is now.
     fn write_instances(&mut self, delta: &mut DeltaWriter<'_>) {
-        for index in std::mem::take(&mut self.dirty) {
+        let dirty = std::mem::take(&mut self.dirty);
+        for (place, index) in dirty.iter().enumerate() {
+            if let Some(ahead) = dirty.get(place + TOUCHED_AHEAD) {
+                self.instances.touch(*ahead);
+            }
+            let index = *index;
             let instance = self.instances.get_mut(index);
             instance.dirty = false;
-            let specs = &self.functions[instance.function as usize].states;
+            let function = &self.functions[instance.function as usize];
             let (group, address) = (instance.group, &instance.address);
-            for (spec, cell) in specs.iter().zip(&mut *instance.cells) {
+            for (state, cell) in function.state_keys.iter().zip(&mut *instance.cells) {
                 if cell.status != CellStatus::Dirty {
                     continue;
                 }
                 cell.status = CellStatus::Clean;
-                let key = |out: &mut Vec<u8>| keys::push_state(out, group, address, &spec.name);
+                let key = |out: &mut Vec<u8>| {
+                    keys::push_known_state(out, group, &function.key, &address.id, state);
+                };
                 match &cell.value {
                     Some(value) => delta.put_with(key, |out| {
                         StateValue::push(out, cell.last_access, value);
@@ -111,5 +119,7 @@ impl Shard {
                 );
             });
         }
+        self.dirty = dirty;
+        self.dirty.clear();
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use statera_model::{Address, Expiration, Millis, TypedValue};
 use statera_ports::Batch;
 
-use super::{Alarm, Shard};
+use super::{Alarm, Shard, TOUCHED_AHEAD};
 use crate::functions::{Admission, Function, time_to_live};
 use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
 use crate::instance::{Cell, CellStatus, Instance, Phase};
@@ -182,7 +182,11 @@ impl Shard {
                 self.alarm_gate(index, at);
                 return false;
             }
-            let instance = self.functions[index as usize].ready.pop_front().expect("not empty");
+            let ready = &mut self.functions[index as usize].ready;
+            let instance = ready.pop_front().expect("not empty");
+            if let Some(ahead) = ready.get(TOUCHED_AHEAD) {
+                self.instances.touch(*ahead);
+            }
             self.begin(instance);
         }
         true
@@ -204,6 +208,7 @@ impl Shard {
         let function = &mut self.functions[instance.function as usize];
         function.in_flight += 1;
         self.in_flight += 1;
+        self.inline += usize::from(function.is_inline());
         instance.referenced = true;
         instance.phase = Phase::Loading { attempt };
         let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
@@ -288,7 +293,7 @@ impl Shard {
             }
         }
         let batch = if instance.mailbox.len() > 1 { self.batch(index, most) } else { 1 };
-        let states = function.states.len() as u32;
+        let states = function.states.len() as u16;
         self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
         self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
     }
@@ -338,8 +343,10 @@ impl Shard {
     /// An attempt has ended: its place is free.
     pub(super) fn release_place(&mut self, index: u32) {
         let function = self.instances.get(index).function;
-        self.functions[function as usize].in_flight -= 1;
+        let state = &mut self.functions[function as usize];
+        state.in_flight -= 1;
         self.in_flight -= 1;
+        self.inline -= usize::from(state.is_inline());
         self.list(function);
     }
 

@@ -117,7 +117,7 @@ impl Shard {
             self.remember(group, key, Fate::Waiting { call: call.clone() });
         }
         self.calls.wait(call.clone(), Some(ticket), key);
-        Address { function: self.call_function.clone(), id: call }
+        Address { function: self.call_function.clone(), id: call.into() }
     }
 
     fn remember(&mut self, group: KeyGroup, key: (Address, Arc<str>), fate: Fate) {

@@ -22,7 +22,8 @@ use crate::delays::Delays;
 use crate::delta::DeltaWriter;
 use crate::functions::Function;
 use crate::input::{
-    CALL_FUNCTION, Config, Effect, Input, InvocationId, PeerItem, PeerMessage, Releases, Wants,
+    CALL_FUNCTION, Config, Effect, Input, InvocationId, LOCAL_MAX, PeerItem, PeerMessage, Releases,
+    Wants,
 };
 use crate::instance::{Instances, Phase};
 use crate::keys;
@@ -34,6 +35,9 @@ use cut::OpenPart;
 
 pub use dispatch::Invocation;
 pub use restore::RestoreError;
+
+/// How far ahead memory is asked for that will be needed. About as many requests as a processor has open at once.
+const TOUCHED_AHEAD: usize = 6;
 
 /// Instances looked at for eviction after each input, while there are too many.
 const EVICTION_STEPS: usize = 64;
@@ -50,6 +54,10 @@ pub struct Shard {
     listed: VecDeque<u32>,
     instances: Instances,
     mails: Mails,
+    /// Messages for addresses of this shard, on their way to their mailboxes.
+    local: Vec<PeerMessage>,
+    /// Invocations in flight that end before the next input of any other kind.
+    inline: usize,
     /// Instances with changes since the last cut.
     dirty: Vec<u32>,
     delays: Delays,
@@ -132,6 +140,8 @@ impl Shard {
             listed: VecDeque::new(),
             instances: Instances::new(seed),
             mails: Mails::default(),
+            local: Vec::new(),
+            inline: 0,
             dirty: Vec::new(),
             delays: Delays::new(seed),
             calls: Calls::new(seed),
@@ -185,6 +195,9 @@ impl Shard {
             Input::Resume { ticket, address } => self.resume(ticket, &address),
         }
         self.on_time();
+        if self.inline == 0 || self.local.len() >= LOCAL_MAX {
+            self.receive_local();
+        }
         self.dispatch();
         if self.instances.bytes() > self.config.limits.state_bytes {
             self.instances.evict(self.config.limits.state_bytes, self.flushed, EVICTION_STEPS);
@@ -282,11 +295,58 @@ impl Shard {
     fn route(&mut self, target: Address, caller: Option<Address>, argument: TypedValue) {
         let alone = self.config.shards == 1;
         let shard = if alone { self.config.shard } else { self.owner(self.group(&target)) };
+        let message = PeerMessage { target, caller, argument };
         if shard == self.config.shard {
-            self.receive(target, caller, argument, None);
+            self.local.push(message);
         } else {
-            let message = PeerMessage { target, caller, argument };
             self.effects.push(Effect::Send { shard, message });
+        }
+    }
+
+    /// Puts what this shard's own functions and sources sent into mailboxes, in order. Each message is for an address
+    /// anywhere in memory: looking them up one after the other would be to wait for memory over and over.
+    fn receive_local(&mut self) {
+        if self.local.is_empty() {
+            return;
+        }
+        let mut local = std::mem::take(&mut self.local);
+        let mut found = [None; LOCAL_MAX];
+        while !local.is_empty() {
+            let count = local.len().min(LOCAL_MAX);
+            for (message, found) in local[..count].iter().zip(&mut found) {
+                *found = None;
+                if message.target.function != self.call_function {
+                    let function = self.function(&message.target.function);
+                    let hash = self.instances.hash(function, &message.target.id);
+                    *found = self.instances.guess(hash);
+                }
+            }
+            for index in found[..count].iter().flatten() {
+                self.instances.touch(*index);
+            }
+            for (PeerMessage { target, caller, argument }, guess) in local.drain(..count).zip(found) {
+                self.receive_at(guess, target, caller, argument);
+            }
+        }
+        self.local = local;
+    }
+
+    /// As [`Shard::receive`], with a guess where the address is.
+    #[inline]
+    fn receive_at(
+        &mut self,
+        guess: Option<u32>,
+        target: Address,
+        caller: Option<Address>,
+        argument: TypedValue,
+    ) {
+        match guess {
+            Some(index) if self.instances.get(index).address == target => {
+                self.sequence += 1;
+                let sequence = self.sequence;
+                self.enqueue(index, Message { sequence, caller, argument, persisted: false });
+            }
+            _ => self.receive(target, caller, argument, None),
         }
     }
 

@@ -110,6 +110,7 @@ impl Shard {
         }
         self.send_due();
         self.on_time();
+        self.receive_local();
         self.dispatch();
         std::mem::swap(&mut self.effects, effects);
     }

@@ -48,6 +48,7 @@ pub(crate) fn read(value: &TypedValue) -> String {
 
 pub(crate) fn policy() -> Policy {
     Policy {
+        inline: false,
         batch_messages: 1_000,
         in_flight: 100,
         budget_ms: 1_000,

@@ -113,6 +113,7 @@ impl Hosted {
             crashes_max: hosting.crashes_max,
         };
         let policy = Policy {
+            inline: random.one_in(2),
             batch_messages: [1, 3, 1_000][random.below(3) as usize],
             in_flight: random.between(1, 10) as usize,
             budget_ms: 60_000,

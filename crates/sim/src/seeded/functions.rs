@@ -280,6 +280,7 @@ pub(crate) fn states_of(function: &FunctionType) -> Vec<StateSpec> {
 /// How the functions of a type are invoked.
 pub(crate) fn policy(function: &FunctionType) -> Option<Policy> {
     let usual = Policy {
+        inline: false,
         batch_messages: 1_000,
         in_flight: 10,
         budget_ms: 300,
@@ -289,6 +290,7 @@ pub(crate) fn policy(function: &FunctionType) -> Option<Policy> {
     };
     match function.as_str() {
         NOBODY | CALL_FUNCTION => None,
+        PLAIN => Some(Policy { inline: true, ..usual }),
         FLAKY => Some(Policy { in_flight: 2, ..usual }),
         NARROW => Some(Policy { batch_messages: 10, ..usual }),
         PAUSING => Some(Policy { on_failure: OnFailure::Pause, ..usual }),

@@ -1,0 +1,212 @@
+//! Ids of function instances.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The id of a function instance: any text, which may be empty. Cloning is cheap (a small copy, or a reference count).
+///
+/// ```
+/// use statera_model::Id;
+///
+/// let id = Id::from("ada");
+/// assert_eq!(&*id, "ada");
+/// assert!(id < Id::from("bob"));
+/// ```
+#[derive(Clone)]
+pub struct Id(Repr);
+
+/// Most ids are short. Each message names one, and each instance has one: short ones need no memory of their own.
+#[derive(Clone)]
+enum Repr {
+    Inline { length: u8, bytes: [u8; INLINE_MAX] },
+    Shared(Arc<str>),
+}
+
+/// The longest id that needs no allocation: as long as it makes an [`Id`] no larger than 24 bytes.
+const INLINE_MAX: usize = 22;
+
+impl Id {
+    /// The text.
+    #[must_use]
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Inline { .. } => std::str::from_utf8(self.as_bytes()).expect("it was a text"),
+            Repr::Shared(text) => text,
+        }
+    }
+
+    /// The bytes of the text. Quicker than [`Id::as_str`].
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Repr::Shared(text) => text.as_bytes(),
+        }
+    }
+
+    /// What it takes in memory beside itself, roughly.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Inline { .. } => 0,
+            Repr::Shared(text) => text.len() + 32,
+        }
+    }
+
+    fn inline(text: &str) -> Option<Id> {
+        let mut bytes = [0; INLINE_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Id(Repr::Inline { length: text.len() as u8, bytes }))
+    }
+}
+
+impl From<&str> for Id {
+    #[inline]
+    fn from(text: &str) -> Id {
+        Id::inline(text).unwrap_or_else(|| Id(Repr::Shared(text.into())))
+    }
+}
+
+impl From<String> for Id {
+    fn from(text: String) -> Id {
+        Id::from(text.as_str())
+    }
+}
+
+impl From<&String> for Id {
+    fn from(text: &String) -> Id {
+        Id::from(text.as_str())
+    }
+}
+
+impl From<Arc<str>> for Id {
+    fn from(text: Arc<str>) -> Id {
+        Id::inline(&text).unwrap_or(Id(Repr::Shared(text)))
+    }
+}
+
+impl From<&Id> for Id {
+    fn from(id: &Id) -> Id {
+        id.clone()
+    }
+}
+
+impl From<Id> for Arc<str> {
+    fn from(id: Id) -> Arc<str> {
+        match id.0 {
+            Repr::Inline { .. } => id.as_str().into(),
+            Repr::Shared(text) => text,
+        }
+    }
+}
+
+impl Deref for Id {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Id {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Borrow<str> for Id {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl PartialEq for Id {
+    #[inline]
+    fn eq(&self, other: &Id) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Id {}
+
+impl PartialEq<str> for Id {
+    fn eq(&self, other: &str) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Id {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Id) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Id) -> std::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+/// As that of its text.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn it_is_small_and_short_texts_need_nothing_else() {
+        assert_eq!(size_of::<Id>(), 24);
+        assert_eq!(Id::from("x".repeat(22)).heap_bytes(), 0);
+        assert!(Id::from("x".repeat(23)).heap_bytes() > 23);
+    }
+
+    fn hash(value: impl Hash) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_as_its_text(a in "\\PC{0,40}", b in "\\PC{0,40}") {
+            let (x, y) = (Id::from(a.as_str()), Id::from(b.clone()));
+            prop_assert_eq!((x.as_str(), y.as_bytes()), (a.as_str(), b.as_bytes()));
+            prop_assert_eq!((x == y, x.cmp(&y)), (a == b, a.cmp(&b)));
+            prop_assert_eq!((x.to_string(), format!("{x:?}")), (a.clone(), format!("{a:?}")));
+            prop_assert_eq!(hash(&x), hash(&a));
+            prop_assert_eq!(&*Arc::<str>::from(x.clone()), a.as_str());
+            prop_assert_eq!(Id::from(Arc::<str>::from(a)), x);
+        }
+    }
+}
