@@ -21,8 +21,18 @@ pub struct Id(Repr);
 /// Most ids are short. Each message names one, and each instance has one: short ones need no memory of their own.
 #[derive(Clone)]
 enum Repr {
-    Inline { length: u8, bytes: [u8; INLINE_MAX] },
+    Inline(Inline),
     Shared(Arc<str>),
+}
+
+/// It is copied over and over. Whole words at their own places are copied best; so the mark that tells it from a shared
+/// text is within it, and not before it.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Inline {
+    bytes: [u8; INLINE_MAX],
+    length: u8,
+    _is_inline: bool,
 }
 
 /// The longest id that needs no allocation: as long as it makes an [`Id`] no larger than 24 bytes.
@@ -34,7 +44,7 @@ impl Id {
     #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Repr::Inline { .. } => std::str::from_utf8(self.as_bytes()).expect("it was a text"),
+            Repr::Inline(_) => std::str::from_utf8(self.as_bytes()).expect("it was a text"),
             Repr::Shared(text) => text,
         }
     }
@@ -44,7 +54,7 @@ impl Id {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Repr::Inline(inline) => &inline.bytes[..usize::from(inline.length)],
             Repr::Shared(text) => text.as_bytes(),
         }
     }
@@ -53,7 +63,7 @@ impl Id {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Repr::Inline { .. } => 0,
+            Repr::Inline(_) => 0,
             Repr::Shared(text) => text.len() + 32,
         }
     }
@@ -61,7 +71,7 @@ impl Id {
     fn inline(text: &str) -> Option<Id> {
         let mut bytes = [0; INLINE_MAX];
         bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Id(Repr::Inline { length: text.len() as u8, bytes }))
+        Some(Id(Repr::Inline(Inline { bytes, length: text.len() as u8, _is_inline: true })))
     }
 }
 
@@ -99,7 +109,7 @@ impl From<&Id> for Id {
 impl From<Id> for Arc<str> {
     fn from(id: Id) -> Arc<str> {
         match id.0 {
-            Repr::Inline { .. } => id.as_str().into(),
+            Repr::Inline(_) => id.as_str().into(),
             Repr::Shared(text) => text,
         }
     }

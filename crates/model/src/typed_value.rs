@@ -23,7 +23,11 @@ enum Repr {
 }
 
 /// A small value, and where its parts are: it is looked at several times on its way.
+///
+/// It is copied over and over. Whole words at their own places are copied best; so the mark that tells it from a shared
+/// value, which is the spare values of the last byte, is within it, and not before it.
 #[derive(Clone, Copy)]
+#[repr(C, align(8))]
 struct Inline {
     bytes: [u8; INLINE_MAX],
     length: u8,
@@ -36,7 +40,7 @@ struct Inline {
 
 /// The longest encoded value that needs no allocation: a number with its typename takes 37 bytes. More would make every
 /// message larger.
-const INLINE_MAX: usize = 41;
+const INLINE_MAX: usize = 42;
 
 /// The bytes are not an encoded `TypedValue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -391,6 +395,12 @@ mod tests {
             );
             assert_eq!(read.encoded(), bytes);
         }
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert_eq!(size_of::<TypedValue>(), 48);
+        assert_eq!(size_of::<Option<TypedValue>>(), 48);
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! What the functions count beside their state, and how the two are compared in the end.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use super::numbers::mix;
+
+/// Threads that count without meeting at one cache line.
+const LANES: usize = 8;
+
+/// The content of a message that asks for the state instead of changing it.
+pub(super) const ASK: i64 = -1;
+
+/// What the functions of a benchmark and its load know of each other.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Messages processed. Those that ask do not count.
+    pub(super) messages: Count,
+    /// What was begun and is over: no further message follows from it.
+    pub(super) ended: Count,
+    /// Whatever must not happen.
+    pub(super) wrong: Count,
+    pub(super) answers: Answers,
+    /// Set when nothing shall follow from a message any more.
+    pub(super) stopping: AtomicBool,
+}
+
+/// A number that several threads add to.
+#[derive(Default)]
+pub(super) struct Count([Lane; LANES]);
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) {
+        self.0[lane()].0.fetch_add(more, Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.iter().map(|lane| lane.0.load(Ordering::Acquire)).sum()
+    }
+}
+
+fn lane() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    LANE.with(|lane| {
+        lane.get().unwrap_or_else(|| {
+            let chosen = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
+            lane.set(Some(chosen));
+            chosen
+        })
+    })
+}
+
+/// What instances answered that were asked for their state.
+#[derive(Default)]
+pub(super) struct Answers {
+    count: Count,
+    sum: AtomicI64,
+    mark: AtomicU64,
+}
+
+/// The values of several instances: their sum, and a number that is another one if any value is at another instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) sum: i64,
+    mark: u64,
+}
+
+impl Answers {
+    pub(super) fn note(&self, id: u64, value: i64) {
+        self.sum.fetch_add(value, Ordering::Relaxed);
+        self.mark.fetch_add(mark(id, value), Ordering::Relaxed);
+        self.count.add(1);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// What was answered. Complete once all have answered.
+    pub(super) fn values(&self) -> Values {
+        Values { sum: self.sum.load(Ordering::Relaxed), mark: self.mark.load(Ordering::Relaxed) }
+    }
+}
+
+impl Values {
+    /// What instances must answer, by their ids.
+    pub(super) fn of(values: impl IntoIterator<Item = (u64, i64)>) -> Values {
+        values.into_iter().fold(Values::default(), |so_far, (id, value)| Values {
+            sum: so_far.sum.wrapping_add(value),
+            mark: so_far.mark.wrapping_add(mark(id, value)),
+        })
+    }
+}
+
+fn mark(id: u64, value: i64) -> u64 {
+    mix(id).wrapping_mul(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_the_wrong_place_are_noticed() {
+        let answers = Answers::default();
+        answers.note(1, 5);
+        answers.note(2, 6);
+        assert_eq!(answers.count(), 2);
+        assert_eq!(answers.values(), Values::of([(2, 6), (1, 5)]));
+        let exchanged = Values::of([(1, 6), (2, 5)]);
+        assert_eq!(answers.values().sum, exchanged.sum);
+        assert_ne!(answers.values(), exchanged);
+    }
+}
