@@ -6,36 +6,61 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-use statera_model::{Address, Epoch, Id, KeyGroup, Millis, TypedValue};
+use statera_model::{Epoch, Id, KeyGroup, Millis, TypedValue};
 
 use crate::arena::Arena;
+use crate::index::Index;
 use crate::mailbox::Mailbox;
 
 /// One address that is in memory.
 ///
-/// There may be millions, and each message is for any of them, so that much of what it costs is to wait for memory. What is
-/// looked at when a message comes, and what a function needs, each lie together.
+/// There may be millions, and each message is for any of them, so that much of what it costs is to wait for memory: this is
+/// two lines of the processor's cache, one with what is looked at when a message comes, and one with the state.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(crate) struct Instance {
-    pub(crate) address: Address,
+    pub(crate) id: Id,
     pub(crate) mailbox: Mailbox,
     pub(crate) phase: Phase,
     /// Index of its type in the shard's functions.
     pub(crate) function: u32,
     pub(crate) group: KeyGroup,
-    /// Whether it stands in the shard's list of instances with changes.
-    pub(crate) dirty: bool,
-    /// Whether it was used since the eviction hand came by.
-    pub(crate) referenced: bool,
-    pub(crate) trouble: Option<Box<Trouble>>,
-    /// The last epoch in which its state changed.
-    pub(crate) changed: Epoch,
-    /// What is counted for it in [`Instances::bytes`].
-    pub(crate) bytes: usize,
+    pub(crate) marks: Marks,
+    /// The last epoch in which it changed, as far as one byte can tell.
+    changed: u8,
     /// State values, in the order of the function's declared states.
     pub(crate) cells: Cells,
+}
+
+/// What is either so or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks(u8);
+
+impl Marks {
+    /// It stands in the shard's list of instances with changes.
+    pub(crate) const DIRTY: Marks = Marks(1);
+    /// It was used since the eviction hand came by.
+    pub(crate) const REFERENCED: Marks = Marks(2);
+    /// Its invocations fail: the shard knows more.
+    pub(crate) const TROUBLED: Marks = Marks(4);
+
+    #[inline]
+    pub(crate) fn has(self, mark: Marks) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, mark: Marks) {
+        self.0 |= mark.0;
+    }
+
+    /// Returns whether the mark was there.
+    #[inline]
+    pub(crate) fn clear(&mut self, mark: Marks) -> bool {
+        let had = self.has(mark);
+        self.0 &= !mark.0;
+        had
+    }
 }
 
 /// What an address is doing. One invocation at a time.
@@ -77,10 +102,6 @@ impl Cell {
     pub(crate) const UNREAD: Cell =
         Cell { value: None, last_access: Millis(0), status: CellStatus::Unread };
 
-    fn bytes(&self) -> usize {
-        size_of::<Cell>() + self.heap_bytes()
-    }
-
     #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.value.as_ref().map_or(0, TypedValue::heap_bytes)
@@ -107,9 +128,10 @@ impl Cells {
         };
     }
 
-    /// What is part of the instance itself.
-    fn inline_bytes(&self) -> usize {
-        if let Cells::One(_) = self { size_of::<Cell>() } else { 0 }
+    /// What they take beside the instance itself.
+    fn heap_bytes(&self) -> usize {
+        let values = self.iter().map(Cell::heap_bytes).sum::<usize>();
+        values + if let Cells::Many(cells) = self { size_of::<Cell>() * cells.capacity() } else { 0 }
     }
 }
 
@@ -157,45 +179,57 @@ pub(crate) struct Trouble {
 }
 
 impl Instance {
-    fn new(address: Address, group: KeyGroup, function: u32) -> Instance {
+    fn new(id: Id, group: KeyGroup, function: u32) -> Instance {
         Instance {
-            address,
-            group,
-            function,
-            phase: Phase::Idle,
+            id,
             mailbox: Mailbox::EMPTY,
+            phase: Phase::Idle,
+            function,
+            group,
+            marks: Marks::REFERENCED,
+            changed: 0,
             cells: Cells::None,
-            trouble: None,
-            changed: Epoch::ZERO,
-            dirty: false,
-            referenced: true,
-            bytes: 0,
         }
     }
 
     /// What it takes in memory, roughly.
     pub(crate) fn measured(&self) -> usize {
-        size_of::<Instance>()
-            + self.address.id.heap_bytes()
-            + 16
-            + self.cells.iter().map(Cell::bytes).sum::<usize>()
-            - self.cells.inline_bytes()
+        size_of::<Instance>() + INDEX_BYTES + self.id.heap_bytes() + self.cells.heap_bytes()
     }
 
-    /// Whether nothing would be lost if it were dropped from memory, given what the store serves.
-    fn is_evictable(&self, flushed: Epoch) -> bool {
+    /// It changes in this epoch. Returns whether that is news.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, epoch: Epoch) -> bool {
+        let news = !self.marks.has(Marks::DIRTY);
+        if news {
+            self.marks.set(Marks::DIRTY);
+            self.changed = epoch.0 as u8;
+        }
+        news
+    }
+
+    /// Whether nothing would be lost if it were dropped from memory, given what the store serves. One that changed long ago
+    /// may be taken for one that changed lately; it is looked at again later.
+    fn is_evictable(&self, epoch: Epoch, flushed: Epoch) -> bool {
+        let unflushed = epoch.0 - flushed.0;
+        let age = u64::from((epoch.0 as u8).wrapping_sub(self.changed));
         self.phase == Phase::Idle
             && self.mailbox.is_empty()
-            && !self.dirty
-            && self.changed <= flushed
+            && !self.marks.has(Marks::DIRTY)
+            && unflushed < u64::from(u8::MAX)
+            && age >= unflushed
     }
 }
+
+/// What the index takes for an instance, roughly.
+const INDEX_BYTES: usize = 14;
 
 /// All instances in memory.
 #[derive(Debug)]
 pub(crate) struct Instances {
     slots: Arena<Instance>,
     index: Index,
+    hasher: FixedState,
     bytes: usize,
     /// Where eviction goes on.
     hand: u32,
@@ -203,22 +237,21 @@ pub(crate) struct Instances {
 
 impl Instances {
     pub(crate) fn new(hash_seed: u64) -> Instances {
-        Instances { slots: Arena::default(), index: Index::new(hash_seed), bytes: 0, hand: 0 }
+        let hasher = FixedState::with_seed(hash_seed);
+        Instances { slots: Arena::default(), index: Index::new(), hasher, bytes: 0, hand: 0 }
     }
 
     /// The instance of this function type with this id.
     #[inline]
     pub(crate) fn find(&self, function: u32, id: &Id) -> Option<u32> {
-        self.find_hashed(self.hash(function, id), function, id)
+        self.index.find(self.hash(function, id), |index| self.is(index, function, id))
     }
 
-    /// As [`Instances::find`], with the hash known.
+    /// Whether an instance is that of this function type with this id.
     #[inline]
-    pub(crate) fn find_hashed(&self, hash: u32, function: u32, id: &Id) -> Option<u32> {
-        self.index.find(hash, |index| {
-            let instance = self.get(index);
-            instance.function == function && instance.address.id == *id
-        })
+    pub(crate) fn is(&self, index: u32, function: u32, id: &Id) -> bool {
+        let instance = self.get(index);
+        instance.function == function && instance.id == *id
     }
 
     /// The instance that probably has this hash, without a look at it.
@@ -228,24 +261,27 @@ impl Instances {
     }
 
     /// Looks at an instance that is needed soon, and waits for nothing: the processor fetches several such at once, which
-    /// takes as long as one.
+    /// takes hardly longer than one.
     #[inline]
     pub(crate) fn touch(&self, index: u32) {
         if let Some(instance) = self.slots.get(index) {
-            black_box(instance.mailbox.len() + usize::from(instance.dirty) + instance.cells.len());
+            black_box(instance.mailbox.len() + instance.cells.len());
         }
     }
 
     #[inline]
     pub(crate) fn hash(&self, function: u32, id: &Id) -> u32 {
-        self.index.hash(function, id.as_bytes())
+        let hash = self.hasher.hash_one(id.as_bytes());
+        let hash = hash ^ u64::from(function).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash ^ (hash >> 32)) as u32
     }
 
-    pub(crate) fn insert(&mut self, address: Address, group: KeyGroup, function: u32) -> u32 {
-        let hash = self.hash(function, &address.id);
-        let index = self.slots.insert(Instance::new(address, group, function));
+    pub(crate) fn insert(&mut self, id: Id, group: KeyGroup, function: u32) -> u32 {
+        let hash = self.hash(function, &id);
+        let instance = Instance::new(id, group, function);
+        self.bytes += instance.measured();
+        let index = self.slots.insert(instance);
         self.index.insert(hash, index);
-        self.measure(index);
         index
     }
 
@@ -269,6 +305,7 @@ impl Instances {
     }
 
     /// The instance whose current attempt this is, if it still is.
+    #[inline]
     pub(crate) fn attempt(&self, index: u32, attempt: u64) -> Option<&Instance> {
         self.slots.get(index).filter(|instance| match instance.phase {
             Phase::Loading { attempt: current }
@@ -278,12 +315,9 @@ impl Instances {
         })
     }
 
-    /// Counts anew what an instance takes, after its state changed.
-    pub(crate) fn measure(&mut self, index: u32) {
-        let instance = self.slots.get_mut(index).expect(IN_MEMORY);
-        let bytes = instance.measured();
-        self.bytes = self.bytes - instance.bytes + bytes;
-        instance.bytes = bytes;
+    /// What an instance takes in memory has changed from `before`, which [`Instance::measured`] was.
+    pub(crate) fn resized(&mut self, index: u32, before: usize) {
+        self.bytes = self.bytes - before + self.get(index).measured();
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -294,91 +328,55 @@ impl Instances {
         self.slots.len()
     }
 
-    /// Drops idle instances that were not used lately until `bytes_max` is kept, looking at `steps` of them at most.
-    pub(crate) fn evict(&mut self, bytes_max: usize, flushed: Epoch, steps: usize) {
+    /// Drops idle instances that were not used lately until `bytes_max` is kept, looking at `steps` of them at most. `epoch`
+    /// is the one that is being built.
+    pub(crate) fn evict(&mut self, bytes_max: usize, epoch: Epoch, flushed: Epoch, steps: usize) {
         for _ in 0..steps {
             if self.bytes <= bytes_max || self.slots.len() == 0 {
                 return;
             }
-            self.hand =
-                if self.hand as usize + 1 >= self.slots.slots() { 0 } else { self.hand + 1 };
+            self.hand = if self.hand as usize + 1 >= self.slots.slots() { 0 } else { self.hand + 1 };
             let Some(instance) = self.slots.get_mut(self.hand) else { continue };
-            if std::mem::take(&mut instance.referenced) || !instance.is_evictable(flushed) {
-                continue;
+            let used = instance.marks.clear(Marks::REFERENCED);
+            if !used && instance.is_evictable(epoch, flushed) {
+                self.remove(self.hand);
             }
-            self.remove(self.hand);
         }
     }
 
     fn remove(&mut self, index: u32) {
         let instance = self.slots.remove(index).expect(IN_MEMORY);
-        self.bytes -= instance.bytes;
-        self.index.remove(self.hash(instance.function, &instance.address.id), index);
+        self.bytes -= instance.measured();
+        self.index.remove(self.hash(instance.function, &instance.id), index);
     }
 }
 
 const IN_MEMORY: &str = "an instance is named only while it is in memory";
-
-/// Finds instances by type and id. It is many small tables rather than a large one, and has the hashes of its entries, so
-/// that no single insertion takes long when a table grows.
-#[derive(Debug)]
-struct Index {
-    tables: Box<[HashTable<(u32, u32)>]>,
-    hasher: FixedState,
-}
-
-/// A power of two.
-const TABLES: usize = 256;
-
-impl Index {
-    fn new(hash_seed: u64) -> Index {
-        let tables = (0..TABLES).map(|_| HashTable::new()).collect();
-        Index { tables, hasher: FixedState::with_seed(hash_seed) }
-    }
-
-    #[inline]
-    fn hash(&self, function: u32, id: &[u8]) -> u32 {
-        let hash = self.hasher.hash_one(id) ^ u64::from(function).wrapping_mul(SPREAD);
-        (hash ^ (hash >> 32)) as u32
-    }
-
-    #[inline]
-    fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let table = &self.tables[hash as usize % TABLES];
-        let found = table.find(spread(hash), |(of, index)| *of == hash && is_it(*index));
-        found.map(|(_, index)| *index)
-    }
-
-    fn insert(&mut self, hash: u32, index: u32) {
-        let table = &mut self.tables[hash as usize % TABLES];
-        table.insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
-    }
-
-    fn remove(&mut self, hash: u32, index: u32) {
-        let table = &mut self.tables[hash as usize % TABLES];
-        match table.find_entry(spread(hash), |entry| *entry == (hash, index)) {
-            Ok(entry) => drop(entry.remove()),
-            Err(_) => unreachable!("every instance is indexed"),
-        }
-    }
-}
-
-/// An odd number without pattern: the golden ratio.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// What a table wants to see of a hash, some bits of which are the same for all of its entries.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(SPREAD)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_takes_three_lines_of_the_processors_cache() {
-        assert_eq!(size_of::<Instance>(), 3 * 64);
-        assert_eq!(size_of::<Option<Instance>>(), 3 * 64);
+    fn an_instance_takes_two_lines_of_the_processors_cache() {
+        assert_eq!(size_of::<Instance>(), 2 * 64);
+        assert_eq!(size_of::<Option<Instance>>(), 2 * 64);
+    }
+
+    #[test]
+    fn what_the_store_does_not_serve_yet_is_kept() {
+        let mut instance = Instance::new("a".into(), KeyGroup(0), 0);
+        for changed in [1, 200, 255, 256, 257, 1_000] {
+            instance.mark_dirty(Epoch(changed));
+            assert!(!instance.is_evictable(Epoch(changed), Epoch(changed)), "dirty");
+            instance.marks.clear(Marks::DIRTY);
+            for now in changed + 1..changed + 600 {
+                for flushed in now.saturating_sub(300)..changed {
+                    assert!(!instance.is_evictable(Epoch(now), Epoch(flushed)));
+                }
+            }
+            assert!(instance.is_evictable(Epoch(changed + 1), Epoch(changed)));
+            assert!(instance.is_evictable(Epoch(changed + 50), Epoch(changed + 20)));
+        }
     }
 }

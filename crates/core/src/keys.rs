@@ -189,6 +189,21 @@ pub(crate) fn state_name(name: &str) -> Box<[u8]> {
     out.into()
 }
 
+/// Appends the key of a message in a mailbox, most of which is known from [`function`].
+#[inline]
+pub(crate) fn push_known_mail(
+    out: &mut Vec<u8>,
+    group: KeyGroup,
+    function: &[u8],
+    id: &Id,
+    sequence: u64,
+) {
+    push_start(out, group, MAIL);
+    out.extend_from_slice(function);
+    push_bytes(out, id.as_bytes());
+    out.extend_from_slice(&sequence.to_be_bytes());
+}
+
 /// Appends the key of a state value, most of which is known from [`function`] and [`state_name`].
 #[inline]
 pub(crate) fn push_known_state(

@@ -43,6 +43,7 @@ mod delays;
 pub mod delta;
 mod functions;
 mod input;
+mod index;
 mod instance;
 pub mod keys;
 mod mailbox;

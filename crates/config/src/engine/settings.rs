@@ -77,7 +77,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting {
         path: "epochs.maxInterval",
         value: Value::Duration { zero: false, set: |s, d| s.epochs.max_interval = d },
-        default: Written("20ms"),
+        default: Written("100ms"),
         about: "The longest time a change waits for a cut when nothing outside waits for it. Longer coalesces more, and repeats more after a crash.",
     },
     Setting {

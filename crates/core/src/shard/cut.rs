@@ -11,7 +11,7 @@ use statera_model::{Epoch, KeyGroup};
 use super::{Shard, TOUCHED_AHEAD};
 use crate::delta::DeltaWriter;
 use crate::input::{Cut, Effect, Part, Releases};
-use crate::instance::CellStatus;
+use crate::instance::{CellStatus, Marks};
 use crate::keys::{self, Key};
 use crate::values::{Mail, StateValue, encode_sink_position};
 
@@ -94,16 +94,16 @@ impl Shard {
             }
             let index = *index;
             let instance = self.instances.get_mut(index);
-            instance.dirty = false;
+            instance.marks.clear(Marks::DIRTY);
             let function = &self.functions[instance.function as usize];
-            let (group, address) = (instance.group, &instance.address);
+            let (group, id) = (instance.group, &instance.id);
             for (state, cell) in function.state_keys.iter().zip(&mut *instance.cells) {
                 if cell.status != CellStatus::Dirty {
                     continue;
                 }
                 cell.status = CellStatus::Clean;
                 let key = |out: &mut Vec<u8>| {
-                    keys::push_known_state(out, group, &function.key, &address.id, state);
+                    keys::push_known_state(out, group, &function.key, id, state);
                 };
                 match &cell.value {
                     Some(value) => delta.put_with(key, |out| {
@@ -114,7 +114,7 @@ impl Shard {
             }
             self.mails.persist(&mut instance.mailbox, |message| {
                 delta.put_with(
-                    |out| keys::push_mail(out, group, address, message.sequence),
+                    |out| keys::push_known_mail(out, group, &function.key, id, message.sequence),
                     |out| Mail::push(out, message.caller.as_ref(), &message.argument),
                 );
             });

@@ -7,7 +7,7 @@ use statera_ports::Batch;
 use super::{Alarm, Shard, TOUCHED_AHEAD};
 use crate::functions::{Admission, Function, time_to_live};
 use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
-use crate::instance::{Cell, CellStatus, Instance, Phase};
+use crate::instance::{Cell, CellStatus, Instance, Marks, Phase};
 use crate::keys;
 use crate::mailbox::Mails;
 use crate::values::StateValue;
@@ -16,8 +16,8 @@ use crate::values::StateValue;
 const TURN: usize = 16;
 
 /// What to send to a function.
-#[derive(Clone, Copy)]
 pub struct Invocation<'a> {
+    target: Address,
     instance: &'a Instance,
     mails: &'a Mails,
     function: &'a Function,
@@ -30,8 +30,8 @@ pub struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     /// Who is invoked.
     #[must_use]
-    pub fn target(&self) -> &'a Address {
-        &self.instance.address
+    pub fn target(&self) -> &Address {
+        &self.target
     }
 
     /// The number of its type among those of this shard.
@@ -66,7 +66,7 @@ impl<'a> Invocation<'a> {
 /// For functions in the same process, whose states were declared in the order of the function's own.
 impl Batch for Invocation<'_> {
     fn target(&self) -> &Address {
-        &self.instance.address
+        &self.target
     }
 
     fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {
@@ -100,11 +100,13 @@ impl Shard {
         let Phase::Running { batch, states, .. } = instance.phase else { return None };
         let function = &self.functions[instance.function as usize];
         let budget_ms = function.policy.map_or(0, |policy| policy.budget_ms);
-        let spent = instance.trouble.as_ref().map_or(0, |trouble| self.now.since(trouble.since));
+        let trouble = instance.marks.has(Marks::TROUBLED).then(|| &self.troubles[&id.instance]);
+        let spent = trouble.map_or(0, |trouble| self.now.since(trouble.since));
         // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
         let remaining_ms = if spent < budget_ms { budget_ms - spent } else { budget_ms };
         let (batch, states) = (batch as usize, states as usize);
-        Some(Invocation { instance, mails: &self.mails, function, batch, states, remaining_ms })
+        let (target, mails) = (self.address(instance), &self.mails);
+        Some(Invocation { target, instance, mails, function, batch, states, remaining_ms })
     }
 
     /// The keys of the states that [`Effect::Load`] asked for.
@@ -116,9 +118,10 @@ impl Shard {
         let specs = &self.functions[instance.function as usize].states;
         let status =
             |index: usize| instance.cells.get(index).map_or(CellStatus::Unread, |cell| cell.status);
+        let address = self.address(instance);
         let missing = (0..specs.len()).filter(|index| status(*index) == CellStatus::Unread);
         missing
-            .map(|index| keys::state(instance.group, &instance.address, &specs[index].name))
+            .map(|index| keys::state(instance.group, &address, &specs[index].name))
             .collect()
     }
 
@@ -209,7 +212,7 @@ impl Shard {
         function.in_flight += 1;
         self.in_flight += 1;
         self.inline += usize::from(function.is_inline());
-        instance.referenced = true;
+        instance.marks.set(Marks::REFERENCED);
         instance.phase = Phase::Loading { attempt };
         let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
         if read == function.states.len() {
@@ -225,6 +228,7 @@ impl Shard {
         let instance = self.instances.get_mut(id.instance);
         // The function may have declared further states since we asked: they stay unread, and are read next.
         let mut values = values.into_iter();
+        let before = instance.measured();
         for index in 0..states {
             if index == instance.cells.len() {
                 instance.cells.push(Cell::UNREAD);
@@ -240,7 +244,7 @@ impl Shard {
                 cell.last_access = stored.last_access;
             }
         }
-        self.instances.measure(id.instance);
+        self.instances.resized(id.instance, before);
         let instance = self.instances.get(id.instance);
         let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
         if read < states {
@@ -251,8 +255,10 @@ impl Shard {
             None => self.invoke(id.instance, id.attempt),
             Some((state, reason)) => {
                 // The next attempt has to find it again.
-                self.instances.get_mut(id.instance).cells[state] = Cell::UNREAD;
-                self.instances.measure(id.instance);
+                let instance = self.instances.get_mut(id.instance);
+                let before = instance.measured();
+                instance.cells[state] = Cell::UNREAD;
+                self.instances.resized(id.instance, before);
                 let failure =
                     statera_model::Failure::new(statera_model::FailureKind::Rejected, reason);
                 self.failed(id, &failure, Bytes::new());
@@ -286,7 +292,8 @@ impl Shard {
         let instance = self.instances.get(index);
         let function = &self.functions[number as usize];
         let mut most = function.policy.map_or(1, |policy| policy.batch_messages.max(1));
-        if let Some(trouble) = &instance.trouble {
+        if instance.marks.has(Marks::TROUBLED) {
+            let trouble = &self.troubles[&index];
             most = most.min(trouble.batch_max);
             if trouble.suspects > 0 {
                 most = most.min(trouble.suspects.div_ceil(2));
@@ -314,7 +321,7 @@ impl Shard {
         let now = self.now;
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
-        let mut changed = false;
+        let (mut changed, before) = (false, instance.measured());
         for (spec, cell) in specs.iter().zip(&mut *instance.cells) {
             let Some(ttl_ms) = time_to_live(spec.expiration).filter(|_| cell.value.is_some())
             else {
@@ -335,7 +342,7 @@ impl Shard {
             changed = true;
         }
         if changed {
-            self.instances.measure(index);
+            self.instances.resized(index, before);
             self.mark_dirty(index);
         }
     }

@@ -6,7 +6,7 @@ use statera_ports::{Answer, DeadLetterId};
 
 use super::{Alarm, Shard};
 use crate::input::{InvocationId, OnFailure, Policy};
-use crate::instance::{Instance, Phase, Trouble};
+use crate::instance::{Instance, Marks, Phase, Trouble};
 use crate::keys::Key;
 use crate::mailbox::Mails;
 use crate::values::{DeadBody, DeadLetter, Mail, Paused};
@@ -50,7 +50,9 @@ impl Shard {
         self.release_place(id.instance);
         let instance = self.instances.get_mut(id.instance);
         let now = self.now;
-        let trouble = instance.trouble.get_or_insert_with(|| Box::new(Trouble::new(now, failure)));
+        instance.marks.set(Marks::TROUBLED);
+        let trouble =
+            self.troubles.entry(id.instance).or_insert_with(|| Trouble::new(now, failure));
         trouble.note(now, failure, last_success);
         match verdict(trouble, failure.kind, batch, &policy, now) {
             Verdict::Backoff => {
@@ -77,14 +79,14 @@ impl Shard {
     pub(super) fn recovered(&mut self, index: u32, batch: usize) {
         let now = self.now;
         let instance = self.instances.get_mut(index);
-        let Some(trouble) = &mut instance.trouble else { return };
+        let Some(trouble) = self.troubles.get_mut(&index) else { return };
         trouble.suspects = trouble.suspects.saturating_sub(batch);
         trouble.narrowed();
         if trouble.suspects == 0 {
             let batch_max = trouble.batch_max;
             let forget = batch_max == usize::MAX || instance.mailbox.is_empty();
             if forget {
-                instance.trouble = None;
+                self.forget_trouble(index);
             } else {
                 // The rest of the backlog is as large: no need to learn it again.
                 (trouble.since, trouble.attempts) = (now, 0);
@@ -92,17 +94,22 @@ impl Shard {
         }
     }
 
+    fn forget_trouble(&mut self, index: u32) -> Option<Trouble> {
+        self.instances.get_mut(index).marks.clear(Marks::TROUBLED);
+        self.troubles.remove(&index)
+    }
+
     /// Gives up the first message of a mailbox.
     fn bury_first(&mut self, index: u32, request: Bytes) {
-        let instance = self.instances.get_mut(index);
-        let trouble = instance.trouble.take().expect("it has failed");
-        let target = instance.address.clone();
+        let trouble = self.forget_trouble(index).expect("it has failed");
+        let instance = self.instances.get(index);
+        let target = self.address(instance);
         let body = if request.is_empty() {
             DeadBody::Message { target, mail: first_mail(&self.mails, instance) }
         } else {
             DeadBody::Invocation { target, request }
         };
-        let Trouble { attempts, reason, .. } = *trouble;
+        let Trouble { attempts, reason, .. } = trouble;
         self.bury_with(index, DeadLetter { at: self.now, attempts, reason, body });
         self.go_on(index);
     }
@@ -111,7 +118,7 @@ impl Shard {
     pub(super) fn bury_uncovered(&mut self, index: u32) {
         while !self.instances.get(index).mailbox.is_empty() {
             let instance = self.instances.get(index);
-            let target = instance.address.clone();
+            let target = self.address(instance);
             let reason = format!(
                 "no endpoint serves functions of type `{}`; hint: add one and redrive",
                 target.function
@@ -149,9 +156,10 @@ impl Shard {
     fn pause(&mut self, index: u32) {
         let instance = self.instances.get_mut(index);
         instance.phase = Phase::Paused;
-        let trouble = instance.trouble.take().expect("it has failed");
+        let trouble = self.forget_trouble(index).expect("it has failed");
         let paused = Paused { since: self.now, reason: trouble.reason };
-        let key = Key::Paused(instance.address.clone()).encode(instance.group);
+        let instance = self.instances.get(index);
+        let key = Key::Paused(self.address(instance)).encode(instance.group);
         self.pending.put(key, paused.encode());
         self.paused += 1;
     }

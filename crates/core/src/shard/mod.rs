@@ -25,7 +25,7 @@ use crate::input::{
     CALL_FUNCTION, Config, Effect, Input, InvocationId, LOCAL_MAX, PeerItem, PeerMessage, Releases,
     Wants,
 };
-use crate::instance::{Instances, Phase};
+use crate::instance::{Instance, Instances, Marks, Phase, Trouble};
 use crate::keys;
 use crate::mailbox::{Mails, Message};
 use crate::outbox::Outbox;
@@ -53,6 +53,8 @@ pub struct Shard {
     /// Functions with ready instances that may be able to start.
     listed: VecDeque<u32>,
     instances: Instances,
+    /// Of those that fail, by their index.
+    troubles: BTreeMap<u32, Trouble>,
     mails: Mails,
     /// Messages for addresses of this shard, on their way to their mailboxes.
     local: Vec<PeerMessage>,
@@ -139,6 +141,7 @@ impl Shard {
             last_function: 0,
             listed: VecDeque::new(),
             instances: Instances::new(seed),
+            troubles: BTreeMap::new(),
             mails: Mails::default(),
             local: Vec::new(),
             inline: 0,
@@ -200,7 +203,8 @@ impl Shard {
         }
         self.dispatch();
         if self.instances.bytes() > self.config.limits.state_bytes {
-            self.instances.evict(self.config.limits.state_bytes, self.flushed, EVICTION_STEPS);
+            let state_bytes = self.config.limits.state_bytes;
+            self.instances.evict(state_bytes, self.epoch, self.flushed, EVICTION_STEPS);
         }
         std::mem::swap(&mut self.effects, effects);
     }
@@ -282,6 +286,11 @@ impl Shard {
         self.alarms.push(Reverse((at, self.alarm_order, alarm)));
     }
 
+    fn address(&self, instance: &Instance) -> Address {
+        let function = self.functions[instance.function as usize].name.clone();
+        Address { function, id: instance.id.clone() }
+    }
+
     fn group(&self, address: &Address) -> KeyGroup {
         group_of(address, &self.call_function, self.config.key_groups)
     }
@@ -318,10 +327,10 @@ impl Shard {
                 if message.target.function != self.call_function {
                     let function = self.function(&message.target.function);
                     let hash = self.instances.hash(function, &message.target.id);
-                    *found = self.instances.guess(hash);
+                    *found = self.instances.guess(hash).map(|index| (index, function));
                 }
             }
-            for index in found[..count].iter().flatten() {
+            for (index, _) in found[..count].iter().flatten() {
                 self.instances.touch(*index);
             }
             for (PeerMessage { target, caller, argument }, guess) in local.drain(..count).zip(found) {
@@ -331,17 +340,17 @@ impl Shard {
         self.local = local;
     }
 
-    /// As [`Shard::receive`], with a guess where the address is.
+    /// As [`Shard::receive`], with a guess which instance of which function type it is for.
     #[inline]
     fn receive_at(
         &mut self,
-        guess: Option<u32>,
+        guess: Option<(u32, u32)>,
         target: Address,
         caller: Option<Address>,
         argument: TypedValue,
     ) {
         match guess {
-            Some(index) if self.instances.get(index).address == target => {
+            Some((index, function)) if self.instances.is(index, function, &target.id) => {
                 self.sequence += 1;
                 let sequence = self.sequence;
                 self.enqueue(index, Message { sequence, caller, argument, persisted: false });
@@ -401,7 +410,7 @@ impl Shard {
         let instance = self.instances.get_mut(index);
         let (bytes, persisted) = (message.bytes(), message.persisted);
         self.mails.push(&mut instance.mailbox, message);
-        instance.referenced = true;
+        instance.marks.set(Marks::REFERENCED);
         self.functions[instance.function as usize].mail_bytes += bytes;
         if instance.phase == Phase::Idle {
             self.make_ready(index);
@@ -420,7 +429,9 @@ impl Shard {
             bytes += message.bytes();
             if message.persisted {
                 self.pending.delete_written(|key| {
-                    keys::push_mail(key, instance.group, &instance.address, message.sequence);
+                    let function = &self.functions[instance.function as usize];
+                    let (group, id) = (instance.group, &instance.id);
+                    keys::push_known_mail(key, group, &function.key, id, message.sequence);
                 });
             }
         }
@@ -429,8 +440,7 @@ impl Shard {
 
     fn mark_dirty(&mut self, index: u32) {
         let instance = self.instances.get_mut(index);
-        instance.changed = self.epoch;
-        if !std::mem::replace(&mut instance.dirty, true) {
+        if instance.mark_dirty(self.epoch) {
             self.dirty.push(index);
         }
     }
@@ -443,7 +453,7 @@ impl Shard {
             return index;
         }
         let group = self.group(&address);
-        self.instances.insert(address, group, function)
+        self.instances.insert(address.id, group, function)
     }
 
     /// The index of an address that is in memory.
@@ -480,8 +490,7 @@ impl Shard {
         let mut functions: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
         let (mut mail, mut state_bytes) = (0, 0);
         for (index, instance) in self.instances.iter() {
-            assert_eq!(instance.bytes, instance.measured(), "measured after every change");
-            state_bytes += instance.bytes;
+            state_bytes += instance.measured();
             let (in_flight, bytes) = functions.entry(instance.function).or_default();
             let messages = self.mails.iter(&instance.mailbox);
             *bytes += messages.clone().map(Message::bytes).sum::<usize>();
@@ -498,14 +507,17 @@ impl Shard {
                 Phase::Paused => {}
             }
             let all_persisted = messages.clone().all(|message| message.persisted);
-            assert!(instance.dirty || all_persisted, "unpersisted mail is in the list of changes");
-            assert_eq!(instance.dirty, self.dirty.contains(&index));
+            let dirty = instance.marks.has(Marks::DIRTY);
+            assert!(dirty || all_persisted, "unpersisted mail is in the list of changes");
+            assert_eq!(dirty, self.dirty.contains(&index));
+            let troubled = instance.marks.has(Marks::TROUBLED);
+            assert_eq!(troubled, self.troubles.contains_key(&index));
             let sequences: Vec<u64> = messages.map(|message| message.sequence).collect();
             assert!(sequences.is_sorted(), "mail is in order");
         }
         let in_flight: usize = functions.values().map(|(in_flight, _)| in_flight).sum();
         assert_eq!((in_flight, mail), (self.in_flight, self.mails.len()));
-        assert_eq!(state_bytes, self.instances.bytes());
+        assert_eq!(state_bytes, self.instances.bytes(), "measured after every change");
         self.delays.check();
         for (index, function) in self.functions.iter().enumerate() {
             let counted = functions.get(&(index as u32)).copied().unwrap_or_default();

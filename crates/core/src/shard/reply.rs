@@ -12,7 +12,7 @@ use statera_model::{
 use super::Shard;
 use crate::functions::Function;
 use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId, NAME_BYTES_MAX};
-use crate::instance::{CellStatus, Phase};
+use crate::instance::{CellStatus, Marks, Phase};
 use crate::keys::DelayedKey;
 use crate::values::DelayedParts;
 
@@ -36,7 +36,7 @@ impl Shard {
                     self.release_place(id.instance);
                     self.apply_reply(id.instance, reply);
                     self.take_mail(id.instance, batch);
-                    if self.instances.get(id.instance).trouble.is_some() {
+                    if self.instances.get(id.instance).marks.has(Marks::TROUBLED) {
                         self.recovered(id.instance, batch);
                     }
                     self.go_on(id.instance);
@@ -115,7 +115,7 @@ impl Shard {
     }
 
     fn refused_delays(&self, index: u32, delayed: &[Delayed]) -> Option<String> {
-        let sender_id = &self.instances.get(index).address.id;
+        let sender_id = &self.instances.get(index).id;
         let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
         for entry in delayed {
             match entry {
@@ -162,7 +162,9 @@ impl Shard {
         let Reply { messages, delayed, egress, mutations } = &mut reply;
         self.mutate(index, mutations);
         let instance = self.instances.get(index);
-        let (sender, group) = (instance.address.clone(), instance.group);
+        let (sender, group) = (self.address(instance), instance.group);
+        // The last message takes the sender along, unless that is needed.
+        let last = if delayed.is_empty() { messages.pop() } else { None };
         for message in messages.drain(..) {
             self.route(message.target, Some(sender.clone()), message.argument);
         }
@@ -189,6 +191,9 @@ impl Shard {
             let record = EgressRecord { egress: record.egress, value: record.argument };
             self.releases.egress.push(record);
         }
+        if let Some(message) = last {
+            self.route(message.target, Some(sender), message.argument);
+        }
         if messages.capacity() <= ROOM_MAX && mutations.capacity() <= ROOM_MAX {
             self.room = reply;
         }
@@ -201,7 +206,7 @@ impl Shard {
         let now = self.now;
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
-        let mut grown = false;
+        let (mut grown, before) = (false, instance.measured());
         for Mutation { state, change } in mutations.drain(..) {
             let position = specs.iter().position(|spec| spec.name == state);
             let position = position.expect("a reply that names other states is refused");
@@ -219,7 +224,7 @@ impl Shard {
             cell.status = CellStatus::Dirty;
         }
         if grown {
-            self.instances.measure(index);
+            self.instances.resized(index, before);
         }
         self.mark_dirty(index);
     }

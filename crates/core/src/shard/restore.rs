@@ -102,7 +102,7 @@ impl Shard {
             if instance.phase != Phase::Idle || instance.mailbox.is_empty() {
                 continue;
             }
-            if instance.address.function == self.call_function {
+            if self.functions[instance.function as usize].name == self.call_function {
                 self.answer_restored(index);
             } else {
                 self.make_ready(index);
@@ -119,7 +119,7 @@ impl Shard {
     fn answer_restored(&mut self, index: u32) {
         while let Some(message) = self.mails.first(&self.instances.get(index).mailbox) {
             let answer = statera_ports::Answer::Value(message.argument.clone());
-            let call = self.instances.get(index).address.id.clone();
+            let call = self.instances.get(index).id.clone();
             self.take_mail(index, 1);
             self.answer(&call, answer);
         }
