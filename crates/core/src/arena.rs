@@ -84,6 +84,17 @@ impl<T> Arena<T> {
         Some(value)
     }
 
+    /// Drops the value of a number where it is.
+    #[inline]
+    pub(crate) fn discard(&mut self, index: u32) {
+        let next = self.empty;
+        if let Some(slot @ Slot::Full(_)) = self.slot_mut(index) {
+            *slot = Slot::Empty { next };
+            self.empty = index;
+            self.length -= 1;
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.chunks.iter().flatten().zip(0..).filter_map(|(slot, index)| match slot {
             Slot::Full(value) => Some((index, value)),

@@ -53,7 +53,7 @@ impl Function {
     }
 
     pub(crate) fn is_inline(&self) -> bool {
-        self.policy.is_some_and(|policy| policy.inline)
+        self.policy.as_ref().is_some_and(|policy| policy.inline)
     }
 
     /// Registers the states a function asked for, or returns why not. `sent` is how many states it had been sent; an

@@ -3,6 +3,8 @@
 //!
 //! It is many small tables rather than a large one, so that no single insertion takes long when one of them grows.
 
+use std::hint::black_box;
+
 /// Where instances are.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -59,6 +61,13 @@ impl Index {
             }
             place = (place + 1) & mask;
         }
+    }
+
+    /// Looks at where a hash is looked for, and waits for nothing.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u32) {
+        let entries = &self.tables[hash as usize % TABLES].entries;
+        black_box(entries.get(place(hash) & entries.len().wrapping_sub(1)).copied());
     }
 
     /// Adds a number, less than the largest one, that is not there with this hash.

@@ -110,12 +110,12 @@ pub enum Effect {
         /// The other shard.
         shard: u16,
         /// The message.
-        message: PeerMessage,
+        message: Box<PeerMessage>,
     },
     /// Hand a marker to every other shard, behind everything sent before.
     Marker(Arc<Cut>),
     /// The share of this shard in an epoch is complete.
-    Part(Part),
+    Part(Box<Part>),
     /// A request was not accepted.
     Refuse {
         /// Whose.
@@ -151,7 +151,7 @@ pub struct InvocationId {
 #[derive(Clone, Debug)]
 pub enum PeerItem {
     /// A message for an address of the receiver.
-    Message(PeerMessage),
+    Message(Box<PeerMessage>),
     /// The sender has taken this cut: what it sends from here on belongs to the next epoch.
     Marker(Arc<Cut>),
 }

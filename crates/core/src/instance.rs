@@ -269,6 +269,12 @@ impl Instances {
         }
     }
 
+    /// As [`Instances::touch`], for the place where a hash is looked for.
+    #[inline]
+    pub(crate) fn touch_index(&self, hash: u32) {
+        self.index.touch(hash);
+    }
+
     #[inline]
     pub(crate) fn hash(&self, function: u32, id: &Id) -> u32 {
         let hash = self.hasher.hash_one(id.as_bytes());

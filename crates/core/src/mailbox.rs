@@ -3,8 +3,9 @@
 //! A message that is processed leaves a slot that the next one takes, so that the memory of messages is as much as waits at
 //! once, and mostly in the processor's caches; an address without mail takes none.
 
-use slab::Slab;
 use statera_model::{Address, TypedValue};
+
+use crate::arena::Arena;
 
 /// A message in a mailbox.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Mailbox {
 /// The messages of all addresses of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Mails {
-    slots: Slab<Node>,
+    slots: Arena<Node>,
     bytes: usize,
 }
 
@@ -81,11 +82,9 @@ impl Mails {
         self.bytes += message.bytes();
         let persisted = message.persisted;
         let slot = self.slots.insert(Node { message, next: NONE });
-        let slot = u32::try_from(slot).ok().filter(|slot| *slot != NONE);
-        let slot = slot.expect("fewer than 2^32 messages fit into memory");
-        match mailbox.last {
-            NONE => mailbox.first = slot,
-            last => self.slots[last as usize].next = slot,
+        match self.slots.get_mut(mailbox.last) {
+            None => mailbox.first = slot,
+            Some(last) => last.next = slot,
         }
         mailbox.last = slot;
         mailbox.length += 1;
@@ -94,23 +93,28 @@ impl Mails {
         }
     }
 
+    /// Drops the first message of a mailbox that is not empty. Returns what it took in memory, and its sequence if a delta
+    /// has it.
     #[inline]
-    pub(crate) fn pop(&mut self, mailbox: &mut Mailbox) -> Option<Message> {
+    pub(crate) fn drop_first(&mut self, mailbox: &mut Mailbox) -> (usize, Option<u64>) {
         let first = mailbox.first;
-        let node = (first != NONE).then(|| self.slots.remove(first as usize))?;
-        self.bytes -= node.message.bytes();
-        mailbox.first = node.next;
+        let node = self.slots.get(first).expect("it is not empty");
+        let (next, bytes) = (node.next, node.message.bytes());
+        let written = node.message.persisted.then_some(node.message.sequence);
+        self.slots.discard(first);
+        self.bytes -= bytes;
+        mailbox.first = next;
         mailbox.length -= 1;
-        if node.next == NONE {
+        if next == NONE {
             mailbox.last = NONE;
         }
         if mailbox.unpersisted == first {
-            mailbox.unpersisted = node.next;
+            mailbox.unpersisted = next;
         }
-        if self.slots.is_empty() && self.slots.capacity() > ROOM_KEPT {
-            self.slots = Slab::new();
+        if self.slots.len() == 0 && self.slots.slots() > ROOM_KEPT {
+            self.slots = Arena::default();
         }
-        Some(node.message)
+        (bytes, written)
     }
 
     pub(crate) fn first(&self, mailbox: &Mailbox) -> Option<&Message> {
@@ -132,7 +136,7 @@ impl Mails {
     /// Visits the messages that no delta has yet, which from now on count as in one.
     pub(crate) fn persist(&mut self, mailbox: &mut Mailbox, mut visit: impl FnMut(&Message)) {
         let mut next = std::mem::replace(&mut mailbox.unpersisted, NONE);
-        while let Some(node) = self.slots.get_mut(next as usize) {
+        while let Some(node) = self.slots.get_mut(next) {
             if !std::mem::replace(&mut node.message.persisted, true) {
                 visit(&node.message);
             }
@@ -147,16 +151,16 @@ impl Mails {
 
     /// Where the message behind another one is.
     pub(crate) fn place_after(&self, place: usize) -> usize {
-        self.slots[place].next as usize
+        self.node(place as u32).map_or(place, |node| node.next as usize)
     }
 
     /// The message at a place that was given out and whose message has not been taken since.
     pub(crate) fn at(&self, place: usize) -> &Message {
-        &self.slots[place].message
+        &self.node(place as u32).expect("it was given out").message
     }
 
     fn node(&self, slot: u32) -> Option<&Node> {
-        self.slots.get(slot as usize)
+        self.slots.get(slot)
     }
 }
 
@@ -178,11 +182,15 @@ mod tests {
         for sequence in 0..6 {
             mails.push(if sequence % 2 == 0 { &mut a } else { &mut b }, message(sequence, false));
         }
-        assert_eq!(mails.pop(&mut a).unwrap().sequence, 0);
+        mails.drop_first(&mut a);
         mails.push(&mut b, message(6, false));
         assert_eq!((sequences(&mails, &a), sequences(&mails, &b)), (vec![2, 4], vec![1, 3, 5, 6]));
         assert_eq!((a.len(), b.len(), mails.len()), (2, 4, 6));
-        while mails.pop(&mut a).is_some() || mails.pop(&mut b).is_some() {}
+        for mailbox in [&mut a, &mut b] {
+            while !mailbox.is_empty() {
+                mails.drop_first(mailbox);
+            }
+        }
         assert!(a.is_empty() && b.is_empty());
         assert_eq!((mails.len(), mails.bytes()), (0, 0));
         mails.push(&mut a, message(7, false));
@@ -204,7 +212,9 @@ mod tests {
         assert_eq!(persist(&mut mails, &mut mailbox), []);
         mails.push(&mut mailbox, message(4, false));
         mails.push(&mut mailbox, message(5, false));
-        while mails.pop(&mut mailbox).is_some_and(|message| message.sequence < 4) {}
+        for written in [Some(0), Some(1), Some(2), Some(3), None] {
+            assert_eq!(mails.drop_first(&mut mailbox).1, written);
+        }
         assert_eq!(persist(&mut mails, &mut mailbox), [5]);
     }
 }

@@ -88,6 +88,19 @@ impl From<String> for Id {
     }
 }
 
+/// The number in decimal.
+impl From<u64> for Id {
+    fn from(mut number: u64) -> Id {
+        let mut bytes = [0; INLINE_MAX];
+        let length = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        for digit in bytes[..length].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        Id(Repr::Inline(Inline { bytes, length: length as u8, _is_inline: true }))
+    }
+}
+
 impl From<&String> for Id {
     fn from(text: &String) -> Id {
         Id::from(text.as_str())
@@ -199,6 +212,13 @@ mod tests {
         assert_eq!(size_of::<Id>(), 24);
         assert_eq!(Id::from("x".repeat(22)).heap_bytes(), 0);
         assert!(Id::from("x".repeat(23)).heap_bytes() > 23);
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 7, 10, 99, 100, 1_234_567_890, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Id::from(number).as_str(), number.to_string());
+        }
     }
 
     fn hash(value: impl Hash) -> u64 {

@@ -226,7 +226,7 @@ impl Shell {
                 }
                 self.state.raised = Wants::Nothing;
             }
-            Effect::Part(part) => self.hand_in(part),
+            Effect::Part(part) => self.hand_in(*part),
             Effect::Refuse { ticket, refusal } => self.refuse(ticket, refusal),
             Effect::Unknown(ticket) => self.tell_operator(ticket, false),
         }
@@ -255,10 +255,11 @@ impl Shell {
                 Attempt::run(id, encode(&invocation), self.state.ended.clone(), ended);
             }
             Host::Embedded(embedded) => {
-                let reply = std::mem::take(&mut self.state.reply);
-                let input = invoke_here(id, &**embedded, &invocation, reply);
-                self.shard.apply(input, self.state.now, &mut self.state.effects);
-                self.state.reply = self.shard.take_room();
+                let (now, effects) = (self.state.now, &mut self.state.effects);
+                match invoke_here(id, &**embedded, &invocation, &mut self.state.reply) {
+                    None => self.shard.complete(id, &mut self.state.reply, now, effects),
+                    Some(input) => self.shard.apply(input, now, effects),
+                }
             }
             Host::Remote(client) => {
                 let (client, function) = (client.clone(), function.clone());
@@ -336,23 +337,21 @@ impl Shell {
     }
 }
 
-/// Invokes a function inline. `reply` is empty and may have room.
+/// Invokes a function inline. What it did is in `reply`; if it did not run, or failed, that is returned instead.
 fn invoke_here(
     id: InvocationId,
     embedded: &dyn Embedded,
     invocation: &Invocation<'_>,
-    mut reply: Reply,
-) -> Input {
+    reply: &mut Reply,
+) -> Option<Input> {
     let states = embedded.states();
-    let result = match invocation.state_count() < states.len() {
-        true => Ok(Outcome::Incomplete(states.to_vec())),
-        false => embedded.invoke(invocation, &mut reply).map(|()| Outcome::Complete(reply)),
-    };
-    match result {
-        // No request goes with it: what the engine then refuses lies in the dead letters as it came.
-        Ok(outcome) => Input::Completed { invocation: id, outcome, request: Bytes::new() },
-        Err(failure) => Input::Failed { invocation: id, failure, request: encode(invocation) },
+    if invocation.state_count() < states.len() {
+        let (outcome, request) = (Outcome::Incomplete(states.to_vec()), Bytes::new());
+        return Some(Input::Completed { invocation: id, outcome, request });
     }
+    let failure = embedded.invoke(invocation, reply).err()?;
+    *reply = Reply::default();
+    Some(Input::Failed { invocation: id, failure, request: encode(invocation) })
 }
 
 /// The request of an invocation as it is sent, or would be.

@@ -42,7 +42,7 @@ impl<L: Life> World<L> {
                 }
                 Ok(())
             }
-            Effect::Part(part) => self.part(shard, part),
+            Effect::Part(part) => self.part(shard, *part),
             Effect::Refuse { ticket, refusal } => match self.process.tickets.remove(&ticket) {
                 Some(Waiter::Person(person)) => self.refused(person, &refusal),
                 other => panic!("{other:?} was refused"),

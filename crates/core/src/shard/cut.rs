@@ -67,7 +67,7 @@ impl Shard {
         let complete = self.open.as_ref().is_some_and(|open| !open.awaited.contains(&true));
         if complete && let Some(open) = self.open.take() {
             let OpenPart { epoch, delta, releases, .. } = open;
-            self.effects.push(Effect::Part(Part { epoch, delta, releases }));
+            self.effects.push(Effect::Part(Box::new(Part { epoch, delta, releases })));
         }
     }
 

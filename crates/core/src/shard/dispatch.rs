@@ -173,7 +173,7 @@ impl Shard {
             {
                 break;
             }
-            let Some(policy) = function.policy else {
+            let Some(policy) = &function.policy else {
                 let instance = function.ready.pop_front().expect("not empty");
                 self.bury_uncovered(instance);
                 continue;

@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TypedValue};
@@ -86,8 +87,6 @@ pub struct Shard {
     dead_letter_number: u64,
     now: Millis,
     effects: Vec<Effect>,
-    /// An empty reply with room.
-    room: Reply,
 }
 
 /// Why to look at something at a certain time.
@@ -166,7 +165,6 @@ impl Shard {
             dead_letter_number: 0,
             now: Millis(0),
             effects: Vec::new(),
-            room: Reply::default(),
             config,
         }
     }
@@ -180,7 +178,7 @@ impl Shard {
             Input::Forget(ticket) => self.calls.forget(ticket),
             Input::Deliver(batch) => self.deliver(batch),
             Input::Peer { from, item: PeerItem::Message(message) } => {
-                self.peer_message(from, message)
+                self.peer_message(from, *message)
             }
             Input::Peer { from, item: PeerItem::Marker(cut) } => self.marker(from, &cut),
             Input::Cut(cut) => self.cut(&cut),
@@ -197,6 +195,29 @@ impl Shard {
             Input::Discard { ticket, id } => self.discard(ticket, id),
             Input::Resume { ticket, address } => self.resume(ticket, &address),
         }
+        self.go_on_with_others();
+        std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// As [`Shard::apply`] with [`Input::Completed`], for a function that ran on this thread. What it did is taken out of
+    /// `reply`, which keeps its room for the next one.
+    pub fn complete(
+        &mut self,
+        invocation: InvocationId,
+        reply: &mut Reply,
+        now: Millis,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.now = self.now.max(now);
+        std::mem::swap(&mut self.effects, effects);
+        self.replied(invocation, reply, Bytes::new());
+        self.go_on_with_others();
+        std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// What may follow from any input.
+    #[inline]
+    fn go_on_with_others(&mut self) {
         self.on_time();
         if self.inline == 0 || self.local.len() >= LOCAL_MAX {
             self.receive_local();
@@ -206,12 +227,6 @@ impl Shard {
             let state_bytes = self.config.limits.state_bytes;
             self.instances.evict(state_bytes, self.epoch, self.flushed, EVICTION_STEPS);
         }
-        std::mem::swap(&mut self.effects, effects);
-    }
-
-    /// The room of the last reply that was applied, for the next one: an empty reply.
-    pub fn take_room(&mut self) -> Reply {
-        std::mem::take(&mut self.room)
     }
 
     /// When [`Input::Tick`] should come at the latest; a time that has passed means at once.
@@ -308,7 +323,7 @@ impl Shard {
         if shard == self.config.shard {
             self.local.push(message);
         } else {
-            self.effects.push(Effect::Send { shard, message });
+            self.effects.push(Effect::Send { shard, message: Box::new(message) });
         }
     }
 
@@ -319,25 +334,36 @@ impl Shard {
             return;
         }
         let mut local = std::mem::take(&mut self.local);
-        let mut found = [None; LOCAL_MAX];
         while !local.is_empty() {
             let count = local.len().min(LOCAL_MAX);
-            for (message, found) in local[..count].iter().zip(&mut found) {
-                *found = None;
-                if message.target.function != self.call_function {
-                    let function = self.function(&message.target.function);
-                    let hash = self.instances.hash(function, &message.target.id);
-                    *found = self.instances.guess(hash).map(|index| (index, function));
-                }
-            }
-            for (index, _) in found[..count].iter().flatten() {
-                self.instances.touch(*index);
-            }
-            for (PeerMessage { target, caller, argument }, guess) in local.drain(..count).zip(found) {
-                self.receive_at(guess, target, caller, argument);
+            let guesses = self.look_up(&local[..count]);
+            for (message, guess) in local.drain(..count).zip(guesses) {
+                self.receive_at(guess, message);
             }
         }
         self.local = local;
+    }
+
+    /// Guesses for which instance of which function type each message is. In each of these loops all that is looked at is
+    /// fetched at once, because nothing in it waits for what the turn before has found.
+    fn look_up(&mut self, messages: &[PeerMessage]) -> [Option<(u32, u32)>; LOCAL_MAX] {
+        let mut types = [(0, 0); LOCAL_MAX];
+        for (message, place) in messages.iter().zip(&mut types) {
+            let function = self.function(&message.target.function);
+            *place = (function, self.instances.hash(function, &message.target.id));
+        }
+        let types = &types[..messages.len()];
+        for (_, hash) in types {
+            self.instances.touch_index(*hash);
+        }
+        let mut found = [None; LOCAL_MAX];
+        for ((function, hash), found) in types.iter().zip(&mut found) {
+            *found = self.instances.guess(*hash).map(|index| (index, *function));
+        }
+        for (index, _) in found.iter().flatten() {
+            self.instances.touch(*index);
+        }
+        found
     }
 
     /// As [`Shard::receive`], with a guess which instance of which function type it is for.
@@ -345,12 +371,13 @@ impl Shard {
     fn receive_at(
         &mut self,
         guess: Option<(u32, u32)>,
-        target: Address,
-        caller: Option<Address>,
-        argument: TypedValue,
+        PeerMessage { target, caller, argument }: PeerMessage,
     ) {
         match guess {
-            Some((index, function)) if self.instances.is(index, function, &target.id) => {
+            Some((index, function))
+                if self.instances.is(index, function, &target.id)
+                    && target.function != self.call_function =>
+            {
                 self.sequence += 1;
                 let sequence = self.sequence;
                 self.enqueue(index, Message { sequence, caller, argument, persisted: false });
@@ -425,13 +452,13 @@ impl Shard {
         let instance = self.instances.get_mut(index);
         let mut bytes = 0;
         for _ in 0..count {
-            let message = self.mails.pop(&mut instance.mailbox).expect("as many as there are");
-            bytes += message.bytes();
-            if message.persisted {
+            let (taken, written) = self.mails.drop_first(&mut instance.mailbox);
+            bytes += taken;
+            if let Some(sequence) = written {
                 self.pending.delete_written(|key| {
                     let function = &self.functions[instance.function as usize];
                     let (group, id) = (instance.group, &instance.id);
-                    keys::push_known_mail(key, group, &function.key, id, message.sequence);
+                    keys::push_known_mail(key, group, &function.key, id, sequence);
                 });
             }
         }

@@ -16,33 +16,39 @@ use crate::instance::{CellStatus, Marks, Phase};
 use crate::keys::DelayedKey;
 use crate::values::DelayedParts;
 
-/// Effects of one kind for which room is kept from one reply to the next.
-const ROOM_MAX: usize = 64;
-
 impl Shard {
     pub(super) fn completed(&mut self, id: InvocationId, outcome: Outcome, request: Bytes) {
         let Some(instance) = self.instances.attempt(id.instance, id.attempt) else { return };
-        let Phase::Running { batch, states, .. } = instance.phase else { return };
-        let (batch, states) = (batch as usize, states as usize);
-        let now = self.now;
+        let Phase::Running { states, .. } = instance.phase else { return };
         match outcome {
-            Outcome::Incomplete(asked) => self.incomplete(id, asked, states, request),
-            Outcome::Complete(reply) => match self.refused(id.instance, &reply) {
-                Some(reason) => self.rejected(id, reason, request),
-                None => {
-                    let function = self.function_of(id.instance);
-                    function.gate.answered();
-                    function.last_success = Some(now);
-                    self.release_place(id.instance);
-                    self.apply_reply(id.instance, reply);
-                    self.take_mail(id.instance, batch);
-                    if self.instances.get(id.instance).marks.has(Marks::TROUBLED) {
-                        self.recovered(id.instance, batch);
-                    }
-                    self.go_on(id.instance);
-                }
-            },
+            Outcome::Incomplete(asked) => self.incomplete(id, asked, states.into(), request),
+            Outcome::Complete(mut reply) => self.replied(id, &mut reply, request),
         }
+    }
+
+    /// Takes everything out of a reply, all or none of which is applied.
+    pub(super) fn replied(&mut self, id: InvocationId, reply: &mut Reply, request: Bytes) {
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else {
+            return *reply = Reply::default();
+        };
+        let Phase::Running { batch, .. } = instance.phase else {
+            return *reply = Reply::default();
+        };
+        if let Some(reason) = self.refused(id.instance, reply) {
+            *reply = Reply::default();
+            return self.rejected(id, reason, request);
+        }
+        let now = self.now;
+        let function = self.function_of(id.instance);
+        function.gate.answered();
+        function.last_success = Some(now);
+        self.release_place(id.instance);
+        self.apply_reply(id.instance, reply);
+        self.take_mail(id.instance, batch as usize);
+        if self.instances.get(id.instance).marks.has(Marks::TROUBLED) {
+            self.recovered(id.instance, batch as usize);
+        }
+        self.go_on(id.instance);
     }
 
     fn incomplete(&mut self, id: InvocationId, asked: Vec<StateSpec>, sent: usize, request: Bytes) {
@@ -158,17 +164,27 @@ impl Shard {
         specs.iter().find(|spec| spec.name == *state)
     }
 
-    fn apply_reply(&mut self, index: u32, mut reply: Reply) {
-        let Reply { messages, delayed, egress, mutations } = &mut reply;
-        self.mutate(index, mutations);
+    #[inline]
+    fn apply_reply(&mut self, index: u32, reply: &mut Reply) {
+        self.mutate(index, &mut reply.mutations);
+        if reply.messages.is_empty() && reply.delayed.is_empty() && reply.egress.is_empty() {
+            return;
+        }
+        self.send_all(index, reply);
+    }
+
+    fn send_all(&mut self, index: u32, reply: &mut Reply) {
+        let Reply { messages, delayed, egress, .. } = reply;
         let instance = self.instances.get(index);
         let (sender, group) = (self.address(instance), instance.group);
         // The last message takes the sender along, unless that is needed.
         let last = if delayed.is_empty() { messages.pop() } else { None };
-        for message in messages.drain(..) {
+        let others = if messages.is_empty() { None } else { Some(messages.drain(..)) };
+        for message in others.into_iter().flatten() {
             self.route(message.target, Some(sender.clone()), message.argument);
         }
-        for entry in delayed.drain(..) {
+        let entries = if delayed.is_empty() { None } else { Some(delayed.drain(..)) };
+        for entry in entries.into_iter().flatten() {
             match entry {
                 Delayed::Send { delay_ms, message, token } => {
                     self.sequence += 1;
@@ -185,7 +201,8 @@ impl Shard {
                 Delayed::Cancel { token } => self.delays.cancel(&sender.id, &token),
             }
         }
-        for record in egress.drain(..) {
+        let records = if egress.is_empty() { None } else { Some(egress.drain(..)) };
+        for record in records.into_iter().flatten() {
             let key = self.outbox.add(&record.egress, group, self.epoch, self.config.shard);
             self.pending.put(key, record.argument.encoded().to_vec());
             let record = EgressRecord { egress: record.egress, value: record.argument };
@@ -193,9 +210,6 @@ impl Shard {
         }
         if let Some(message) = last {
             self.route(message.target, Some(sender), message.argument);
-        }
-        if messages.capacity() <= ROOM_MAX && mutations.capacity() <= ROOM_MAX {
-            self.room = reply;
         }
     }
 
@@ -252,7 +266,7 @@ fn typename(value: &TypedValue) -> &str {
 
 /// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
 fn stored(value: TypedValue, spec: &StateSpec) -> TypedValue {
-    if value.value_of(&spec.typename).is_some() {
+    if value.has_value() && !value.typename().is_empty() {
         value.detached()
     } else {
         TypedValue::new(&spec.typename, value.value())

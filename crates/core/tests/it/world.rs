@@ -225,7 +225,7 @@ impl World {
                         self.channels.push_back((shard, to, PeerItem::Marker(cut.clone())));
                     }
                 }
-                Effect::Part(part) => self.released.push((shard, part)),
+                Effect::Part(part) => self.released.push((shard, *part)),
                 Effect::Refuse { ticket, refusal } => self.fate(ticket, Fate::Refused(refusal)),
                 Effect::Unknown(ticket) => self.fate(ticket, Fate::Unknown),
             }
