@@ -20,14 +20,17 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
-    /// Whether no file was named, and the usual one is not there.
-    fn is_missing(&self) -> bool {
-        matches!(&self.files[..], [file] if file.as_os_str() == MODULE && !file.exists())
+    /// Whether what is built in takes the place of a file: none was named, the usual one is not there, and there are
+    /// functions that can do without.
+    pub(crate) fn is_built_in(&self, functions: &Functions) -> bool {
+        let missing =
+            matches!(&self.files[..], [file] if file.as_os_str() == MODULE && !file.exists());
+        missing && !functions.is_empty()
     }
 
     /// Reads and checks all of it.
     pub(crate) fn load(&self, functions: &Functions) -> Result<Loaded, Problems> {
-        let sources = match self.is_missing() && !functions.is_empty() {
+        let sources = match self.is_built_in(functions) {
             true => vec![Source { name: "built in".into(), text: BUILT_IN.into() }],
             false => read(&self.files)?,
         };
@@ -42,7 +45,11 @@ impl Configuration {
 const MODULE: &str = "module.yaml";
 
 /// What a program with functions of its own runs with if there is no such file.
-const BUILT_IN: &str = "kind: io.statera.v1/http-ingress\nspec:\n  id: statera/http\n";
+const BUILT_IN: &str = "kind: io.statera.v1/http-ingress
+spec:
+  id: statera/http
+  address: ${STATERA_INGRESS:-127.0.0.1:8080}
+";
 
 /// The environment, without what is not text: such a variable can't be meant for us.
 fn environment() -> impl Iterator<Item = (String, String)> {

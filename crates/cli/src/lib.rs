@@ -45,7 +45,7 @@ enum Command {
 /// functions runs them.
 #[must_use]
 pub fn run(functions: Vec<Arc<dyn Embedded>>) -> ExitCode {
-    let arguments = match arguments(!functions.is_empty()) {
+    let arguments = match arguments(&functions) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
@@ -66,11 +66,17 @@ pub fn run(functions: Vec<Arc<dyn Embedded>>) -> ExitCode {
 }
 
 /// A program with functions of its own runs them if nothing else is asked for.
-fn arguments(has_functions: bool) -> Result<Arguments, clap::Error> {
-    let mut command = Arguments::command().arg_required_else_help(!has_functions);
-    if has_functions {
+fn arguments(functions: &Functions) -> Result<Arguments, clap::Error> {
+    let mut command = Arguments::command().arg_required_else_help(functions.is_empty());
+    if !functions.is_empty() {
+        let names: Vec<String> =
+            functions.iter().map(|function| format!("  {}", function.name())).collect();
         command = command
             .about("Functions, and the engine that runs them: Statera with functions linked in.")
+            .after_help(format!(
+                "Functions:\n{}\n\nWithout a command they are run.",
+                names.join("\n")
+            ))
             .mut_subcommand("quickstart", |quickstart| quickstart.hide(true));
     }
     Arguments::from_arg_matches(&command.try_get_matches()?)

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, FromArgMatches, ValueEnum};
+use statera_config::Application;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -58,6 +59,7 @@ impl Run {
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
+        let built_in = self.configuration.is_built_in(&functions);
         init_log(&self.log, self.log_format)?;
         for warning in &loaded.warnings {
             eprintln!("{warning}\n");
@@ -67,7 +69,8 @@ impl Run {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
             let mut terminate =
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-            let launched = launch(loaded.application, functions, self.data, Some(self.admin))?;
+            let launched = launch(loaded.application, functions, self.data, Some(self.admin))
+                .map_err(|error| if built_in { explain(error) } else { error })?;
             announce(&launched);
             let failure = tokio::select! {
                 failure = launched.failed() => Some(failure),
@@ -91,6 +94,17 @@ impl Run {
                 Some(failure) => Err(anyhow::Error::new(failure).context("the engine stopped")),
             }
         })
+    }
+}
+
+/// Who has written no configuration needs to be told what to do about the ingress in the one that is built in.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(statera_connectors::Error::AddressInUse { address, .. }) => anyhow::anyhow!(
+            "cannot listen on `{address}` for messages: the address is in use; hint: stop the program that \
+             uses it, set another as `STATERA_INGRESS=127.0.0.1:8081`, or write a `module.yaml`"
+        ),
+        _ => error,
     }
 }
 
@@ -141,16 +155,7 @@ impl Validate {
                     }
                     return Ok(ExitCode::from(WRONG_CONFIGURATION));
                 }
-                let linked = match application.embedded.len() {
-                    0 => String::new(),
-                    linked => format!("{linked} functions, "),
-                };
-                println!(
-                    "ok: {linked}{} endpoints, {} ingresses, {} egresses",
-                    application.endpoints.len(),
-                    application.ingresses.len(),
-                    application.egresses.len()
-                );
+                println!("ok: {}", summary(&application));
                 Ok(ExitCode::SUCCESS)
             }
             Err(problems) => {
@@ -159,4 +164,21 @@ impl Validate {
             }
         }
     }
+}
+
+/// What there is: `2 functions (billing/card, billing/subscription), 0 endpoints, 1 ingress, 1 egress`.
+fn summary(application: &Application) -> String {
+    let mut parts = Vec::new();
+    if !application.embedded.is_empty() {
+        let names: Vec<&str> = application.embedded.iter().map(|name| name.as_str()).collect();
+        parts.push(format!("{} ({})", counted(names.len(), "function", "s"), names.join(", ")));
+    }
+    parts.push(counted(application.endpoints.len(), "endpoint", "s"));
+    parts.push(counted(application.ingresses.len(), "ingress", "es"));
+    parts.push(counted(application.egresses.len(), "egress", "es"));
+    parts.join(", ")
+}
+
+fn counted(count: usize, noun: &str, plural: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { plural })
 }

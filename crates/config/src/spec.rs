@@ -345,6 +345,8 @@ pub struct FailureSettings {
     pub backoff_min: Duration,
     /// The longest delay. Default 5 s.
     pub backoff_max: Duration,
+    /// How long a function that is linked into the process is tried; an endpoint says it itself. Default 60 s.
+    pub budget: Duration,
     /// What to do when the budget of a batch is used up. Default dead-letter.
     pub policy: FailurePolicy,
     /// The same for single types or namespaces, where it differs; an exact type beats its namespace.

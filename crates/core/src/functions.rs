@@ -24,6 +24,8 @@ pub(crate) struct Function {
     pub(crate) in_flight: usize,
     /// Instances that wait for their turn.
     pub(crate) ready: VecDeque<u32>,
+    /// How many of the first of them have been looked at lately, so that the processor has them at hand.
+    pub(crate) touched: usize,
     /// Whether it stands in the shard's list of types with ready instances.
     pub(crate) listed: bool,
     /// Bytes of messages waiting.
@@ -45,6 +47,7 @@ impl Function {
             gate: Gate::Cold { probing_since: None },
             in_flight: 0,
             ready: VecDeque::new(),
+            touched: 0,
             listed: false,
             mail_bytes: 0,
             last_success: None,

@@ -13,9 +13,6 @@ use statera_transport::HttpClient;
 
 use crate::error::EngineError;
 
-/// How long a function in this process is tried: as long as one behind an endpoint that names no `call` timeout.
-const EMBEDDED_BUDGET: Duration = Duration::from_secs(60);
-
 /// Invocations of a function that runs inline begin one after the other anyway. Few are begun ahead, so that what is
 /// looked at when one begins is still in the processor's caches when it runs.
 const IN_FLIGHT_INLINE: usize = 2;
@@ -132,7 +129,7 @@ pub(crate) fn directory(application: Arc<Application>, embedded: Arc<Linked>) ->
         let inline = embedded.get(function).is_some_and(|embedded| !embedded.waits());
         let (call, in_flight, batch_messages) = if embedded.contains_key(function) {
             let in_flight = if inline { IN_FLIGHT_INLINE } else { IN_FLIGHT_DEFAULT };
-            (EMBEDDED_BUDGET, in_flight, usize::MAX)
+            (application.engine.failures.budget, in_flight, usize::MAX)
         } else {
             let endpoint = &application.endpoints[application.endpoint_for(function)?];
             let most = endpoint.max_batch_requests.map_or(usize::MAX, |most| most as usize);

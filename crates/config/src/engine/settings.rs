@@ -153,6 +153,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
         about: "The longest delay, so that a function that comes back is soon noticed.",
     },
     Setting {
+        path: "failures.budget",
+        value: Value::Duration { zero: false, set: |s, d| s.failures.budget = d },
+        default: Written("60s"),
+        about: "How long a function that is linked into the program may fail until the policy decides. For others the `call` of their endpoint says it.",
+    },
+    Setting {
         path: "failures.policy",
         value: Value::Policy,
         default: Written("dead-letter"),
@@ -288,6 +294,7 @@ impl Default for EngineSettings {
             failures: FailureSettings {
                 backoff_min: Duration::ZERO,
                 backoff_max: Duration::ZERO,
+                budget: Duration::ZERO,
                 policy: FailurePolicy::DeadLetter,
                 overrides: BTreeMap::new(),
             },

@@ -320,6 +320,7 @@ fn the_engine_has_the_defaults_that_its_types_document() {
         failures: FailureSettings {
             backoff_min: Duration::from_millis(4),
             backoff_max: seconds(5),
+            budget: seconds(60),
             policy: FailurePolicy::DeadLetter,
             overrides: [].into(),
         },
@@ -351,6 +352,7 @@ fn all_settings_of_the_engine_are_read() {
         failures: FailureSettings {
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_millis(11),
+            budget: Duration::from_millis(13),
             policy: FailurePolicy::Pause,
             overrides: [
                 ("example/*".to_owned(), FailurePolicy::Retry),
@@ -372,6 +374,7 @@ spec:
   failures:
     backoffMin: 10ms
     backoffMax: 11ms
+    budget: 13ms
     policy: pause
     overrides:
       example/*: retry

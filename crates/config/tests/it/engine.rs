@@ -122,7 +122,7 @@ fn unknown_settings_are_errors() {
             epochs:
               maxInterval: …
             spec.colour: there is no engine setting `colour`
-                the settings are `shards`, `keyGroups`, `epochs.minInterval`, `epochs.maxInterval`, `memory.stateBytes`, `memory.mailboxBytes`, `memory.unflushedBytes`, `limits.invocationsInFlight`, `limits.mailboxMessages`, `limits.batchBytes`, `limits.idempotencyKeys`, `durability`, `failures.backoffMin`, `failures.backoffMax`, `failures.policy`, `failures.overrides`, `idempotencyRetention`
+                the settings are `shards`, `keyGroups`, `epochs.minInterval`, `epochs.maxInterval`, `memory.stateBytes`, `memory.mailboxBytes`, `memory.unflushedBytes`, `limits.invocationsInFlight`, `limits.mailboxMessages`, `limits.batchBytes`, `limits.idempotencyKeys`, `durability`, `failures.backoffMin`, `failures.backoffMax`, `failures.budget`, `failures.policy`, `failures.overrides`, `idempotencyRetention`
         "#]],
     );
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use statera_model::{Epoch, KeyGroup};
 
-use super::{Shard, TOUCHED_AHEAD};
+use super::{Shard, TOUCHED_AT_ONCE};
 use crate::delta::DeltaWriter;
 use crate::input::{Cut, Effect, Part, Releases};
 use crate::instance::{CellStatus, Marks};
@@ -89,8 +89,9 @@ impl Shard {
     fn write_instances(&mut self, delta: &mut DeltaWriter<'_>) {
         let dirty = std::mem::take(&mut self.dirty);
         for (place, index) in dirty.iter().enumerate() {
-            if let Some(ahead) = dirty.get(place + TOUCHED_AHEAD) {
-                self.instances.touch(*ahead);
+            if place % TOUCHED_AT_ONCE == 0 {
+                let ahead = dirty[place..].iter().take(TOUCHED_AT_ONCE);
+                ahead.for_each(|index| self.instances.touch(*index));
             }
             let index = *index;
             let instance = self.instances.get_mut(index);

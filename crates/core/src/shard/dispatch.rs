@@ -4,7 +4,7 @@ use bytes::Bytes;
 use statera_model::{Address, Expiration, Millis, TypedValue};
 use statera_ports::Batch;
 
-use super::{Alarm, Shard, TOUCHED_AHEAD};
+use super::{Alarm, Shard, TOUCHED_AT_ONCE};
 use crate::functions::{Admission, Function, time_to_live};
 use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
 use crate::instance::{Cell, CellStatus, Instance, Marks, Phase};
@@ -185,11 +185,13 @@ impl Shard {
                 self.alarm_gate(index, at);
                 return false;
             }
-            let ready = &mut self.functions[index as usize].ready;
-            let instance = ready.pop_front().expect("not empty");
-            if let Some(ahead) = ready.get(TOUCHED_AHEAD) {
-                self.instances.touch(*ahead);
+            let Function { ready, touched, .. } = &mut self.functions[index as usize];
+            if *touched == 0 {
+                *touched = ready.len().min(TOUCHED_AT_ONCE);
+                ready.iter().take(*touched).for_each(|ahead| self.instances.touch(*ahead));
             }
+            *touched -= 1;
+            let instance = ready.pop_front().expect("not empty");
             self.begin(instance);
         }
         true

@@ -37,8 +37,9 @@ use cut::OpenPart;
 pub use dispatch::Invocation;
 pub use restore::RestoreError;
 
-/// How far ahead memory is asked for that will be needed. About as many requests as a processor has open at once.
-const TOUCHED_AHEAD: usize = 6;
+/// Instances that will be needed soon are looked at together, without work between: the processor then waits for all of
+/// them at once. Between two of them there is more work than it can look ahead. About as many as it can wait for.
+const TOUCHED_AT_ONCE: usize = 16;
 
 /// Instances looked at for eviction after each input, while there are too many.
 const EVICTION_STEPS: usize = 64;

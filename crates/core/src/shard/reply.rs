@@ -266,7 +266,7 @@ fn typename(value: &TypedValue) -> &str {
 
 /// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
 fn stored(value: TypedValue, spec: &StateSpec) -> TypedValue {
-    if value.has_value() && !value.typename().is_empty() {
+    if value.has_value() && !value.is("") {
         value.detached()
     } else {
         TypedValue::new(&spec.typename, value.value())
