@@ -300,7 +300,7 @@ pub struct EngineSettings {
 pub struct EpochSettings {
     /// The shortest time between two cuts. Default 0: as often as the log can take them.
     pub min_interval: Duration,
-    /// The longest time a change waits for a cut when nothing outside waits for it. Default 20 ms.
+    /// The longest time a change waits for a cut when nothing outside waits for it. Default 100 ms.
     pub max_interval: Duration,
 }
 

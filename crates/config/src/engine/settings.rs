@@ -96,7 +96,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         path: "memory.unflushedBytes",
         value: Value::Size(|s, bytes| s.memory.unflushed_bytes = bytes),
         default: Written("64MiB"),
-        about: "Changes that are durable in the log but not yet in the store. At this limit epochs wait. It also bounds the time a recovery takes.",
+        about: "Changes that are durable in the log and in memory, but not yet in the files of the store. They are written when half of it is used; at this limit epochs wait.",
     },
     Setting {
         path: "limits.invocationsInFlight",

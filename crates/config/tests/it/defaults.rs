@@ -303,7 +303,7 @@ fn the_engine_has_the_defaults_that_its_types_document() {
         key_groups: 128,
         epochs: EpochSettings {
             min_interval: Duration::ZERO,
-            max_interval: Duration::from_millis(20),
+            max_interval: Duration::from_millis(100),
         },
         memory: MemorySettings {
             state_bytes: 256 << 20,

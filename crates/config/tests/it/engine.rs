@@ -47,8 +47,7 @@ fn ranges_are_checked() {
                 lower `shards` or raise `keyGroups`
             spec.keyGroups: `0` is too small
                 write at least `1`
-            spec.epochs.minInterval: `epochs.minInterval` is larger than `epochs.maxInterval`
-                lower `epochs.minInterval` or raise `epochs.maxInterval` (now 20ms by default)
+            fine
             spec.epochs.maxInterval: the duration must be larger than 0
                 for a wait that never ends write a long one, such as `1d`
             spec.epochs.minInterval: `epochs.minInterval` is larger than `epochs.maxInterval`
@@ -229,7 +228,7 @@ fn mistakes_in_overrides_name_their_origin() {
 
         error: `epochs.minInterval` is larger than `epochs.maxInterval`
          --> `--set epochs.minInterval=1h` (epochs.minInterval)
-        hint: lower `epochs.minInterval` or raise `epochs.maxInterval` (now 20ms by default)
+        hint: lower `epochs.minInterval` or raise `epochs.maxInterval` (now 100ms by default)
 
         error: invalid function pattern `example`: only `<namespace>/<name>` or `<namespace>/*` are supported
          --> `--set failures.overrides.example=retry` (failures.overrides.example)
