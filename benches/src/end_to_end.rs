@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Args;
 use tokio::time::sleep;
 
 use crate::load::{Ask, Load, Mode, Pace, Plan, check};
 use crate::process::Usage;
 use crate::subject::Setup;
-use crate::table::{Table, mebibytes, quantile_ms};
+use crate::table::{Table, mebibytes, quantile_ms, thousands};
 use crate::{Common, disk, functions, idle};
 
 /// Before anything is measured.
@@ -64,17 +65,24 @@ impl EndToEnd {
             idle::measure(&self.common).await?;
         }
         let table = Table::begin(&COLUMNS);
+        let mut wrong = 0;
         for durability in &self.durability {
             for mode in &self.mode {
                 for connections in &self.connections {
                     for ids in &self.ids {
                         let case =
                             Case { durability, mode: *mode, connections: *connections, ids: *ids };
-                        table.row(&case.measure(&self, &program).await?);
+                        let (cells, sum) = case.measure(&self, &program).await?;
+                        table.row(&cells);
+                        if let Err(error) = sum {
+                            eprintln!("error: {error:#}");
+                            wrong += 1;
+                        }
                     }
                 }
             }
         }
+        ensure!(wrong == 0, "{wrong} rows are wrong");
         Ok(())
     }
 }
@@ -98,7 +106,12 @@ struct Snapshot {
 
 impl Case<'_> {
     /// Runs one case with an engine and a data directory of its own.
-    async fn measure(&self, options: &EndToEnd, program: &Path) -> anyhow::Result<Vec<String>> {
+    /// Returns its cells, and what was counted or what is wrong with it.
+    async fn measure(
+        &self,
+        options: &EndToEnd,
+        program: &Path,
+    ) -> anyhow::Result<(Vec<String>, anyhow::Result<u64>)> {
         let functions = functions::Running::start(None)?;
         let setup = Setup::new(&options.common, &[("bench", &functions)], self.durability)?;
         let subject = setup.start(program)?;
@@ -126,13 +139,14 @@ impl Case<'_> {
         load.measure(false);
         let after = snapshot().await?;
         let outcome = load.stop().await?;
-        let sum = match check(subject.ingress, "bench", &outcome.acknowledged).await {
+        let counted = check(subject.ingress, "bench", &outcome.acknowledged).await;
+        let sum = match counted {
             Ok(_) if outcome.refused > 0 => format!("right ({} refused)", outcome.refused),
             Ok(_) => "right".to_owned(),
-            Err(error) => format!("WRONG: {error:#}"),
+            Err(_) => "WRONG".to_owned(),
         };
         subject.stop()?;
-        Ok(self.row(&before, &after, &outcome.latencies, sum))
+        Ok((self.row(&before, &after, &outcome.latencies, sum), counted))
     }
 
     fn row(
@@ -156,14 +170,14 @@ impl Case<'_> {
             self.mode.name().to_owned(),
             self.connections.to_string(),
             self.ids.to_string(),
-            format!("{:.0}", invocations / seconds),
+            thousands(invocations / seconds),
             format!("{:.2}", quantile_ms(latencies, 500)),
             format!("{:.2}", quantile_ms(latencies, 990)),
             format!("{:.1}", invocations / requests),
             format!("{:.3}", server * 1000.0 / invocations),
             format!("{:.3}", all * 1000.0 / invocations),
-            format!("{:.0}", written / invocations),
-            device.map_or("-".to_owned(), |bytes| format!("{:.0}", bytes as f64 / invocations)),
+            thousands(written / invocations),
+            device.map_or("-".to_owned(), |bytes| thousands(bytes as f64 / invocations)),
             mebibytes(after.server.rss_bytes),
             mebibytes(after.server.rss_max_bytes),
             sum,

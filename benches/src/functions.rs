@@ -35,11 +35,13 @@ pub(crate) const ADD: &str = "bench/Add";
 pub(crate) const READ: &str = "bench/Read";
 
 /// The type of a message that is counted, and answered to the address that it holds.
-const ADD_FOR: &str = "bench/AddFor";
+pub(crate) const ADD_FOR: &str = "bench/AddFor";
 
-const FORWARD: &str = "forward";
-const COUNTER: &str = "counter";
-const STATE: &str = "seen";
+/// Of the functions, where there are no others.
+pub(crate) const NAMESPACE: &str = "bench";
+pub(crate) const FORWARD: &str = "forward";
+pub(crate) const COUNTER: &str = "counter";
+pub(crate) const STATE: &str = "seen";
 
 /// Serves the functions until standard input ends, and says on standard output where.
 #[derive(Args)]

@@ -1,8 +1,10 @@
 //! `statera-bench`: measures the engine from outside, with functions behind HTTP in a process of their own.
 //!
 //! Three processes, all on the loopback interface: the `statera` program under test; the functions (this program again,
-//! with a hidden command); and the load, which is this process. See `docs/benchmarks.md`.
+//! with a hidden command); and the load, which is this process. See `docs/benchmarks.md`. Only `in_process` has all in one,
+//! and `application` has the engine and the functions in one.
 
+mod application;
 mod disk;
 mod end_to_end;
 mod functions;
@@ -71,11 +73,16 @@ impl Common {
             "there is no `{}`; hint: cargo build --profile dist -p statera -p statera-bench",
             program.display()
         );
-        Ok(program)
+        // It is started in another directory.
+        std::path::absolute(program).context("there is no current directory")
     }
 }
 
 fn main() -> ExitCode {
+    // `statera_sdk` makes a program of the application that reads the command line by itself.
+    if std::env::args_os().nth(1).is_some_and(|command| command == application::COMMAND) {
+        return application::run();
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -98,4 +105,37 @@ fn run() -> anyhow::Result<()> {
             Command::Functions(command) => command.run().await,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::{fs, iter};
+
+    use super::*;
+
+    /// All pages about benchmarks.
+    fn pages() -> Vec<PathBuf> {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let folder = fs::read_dir(docs.join("benchmarks")).unwrap();
+        let pages = folder.map(|entry| entry.unwrap().path());
+        iter::once(docs.join("benchmarks.md")).chain(pages).collect()
+    }
+
+    #[test]
+    fn every_documented_command_is_known() {
+        let mut known = 0;
+        for page in pages() {
+            let text = fs::read_to_string(&page).unwrap();
+            let lines = text.lines().filter_map(|line| line.strip_prefix("target/dist/"));
+            for line in lines {
+                let command = line.split(" #").next().unwrap_or_default();
+                if let Err(error) = Arguments::try_parse_from(command.split_whitespace()) {
+                    panic!("{}: `{line}`: {error}", page.display());
+                }
+                known += 1;
+            }
+        }
+        assert!(known >= 5, "only {known} commands found: has the form of the pages changed?");
+    }
 }

@@ -1,4 +1,5 @@
-//! The same work by Statera and by Restate, in turns, in one run on one machine. See `docs/benchmarks.md`.
+//! The same work by Statera and by Restate, in turns, in one run on one machine. See
+//! `docs/benchmarks/versus-restate.md`.
 
 mod case;
 mod peer;
@@ -47,7 +48,7 @@ pub(crate) struct Versus {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "restate,restate-tuned,statera"
+        default_value = "restate,restate-tuned,statera,statera-in-process"
     )]
     systems: Vec<Contender>,
     /// How long each row is measured
@@ -57,7 +58,7 @@ pub(crate) struct Versus {
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// When this is used up, what is missing is left out. Fetching and building do not count
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 10)]
     minutes: u64,
     #[command(flatten)]
     peer: peer::Options,
@@ -72,6 +73,8 @@ enum Contender {
     RestateTuned,
     /// As it comes, with the functions behind HTTP.
     Statera,
+    /// As it comes, with the functions linked into its process.
+    StateraInProcess,
 }
 
 impl Contender {
@@ -80,6 +83,7 @@ impl Contender {
             Contender::Restate => "Restate",
             Contender::RestateTuned => "Restate, 4 partitions",
             Contender::Statera => "Statera",
+            Contender::StateraInProcess => "Statera, functions in process",
         }
     }
 
@@ -200,6 +204,10 @@ impl Run<'_> {
                 }
                 Contender::Statera => {
                     let system = Statera::start(&self.program, common)?;
+                    measure(case, length, common, system).await
+                }
+                Contender::StateraInProcess => {
+                    let system = Statera::start_in_process(common)?;
                     measure(case, length, common, system).await
                 }
             }

@@ -24,6 +24,7 @@ Environment of both:
 
 Tests find in their environment, where there is one:
   STATERA_BIN             the `statera` binary
+  STATERA_EXAMPLES        the folder of the programs of the examples
   STATERA_PYTHON          a Python with the SDK
   STATERA_NODE_MODULES    a folder of Node modules with the SDK
   STATERA_CI              `1` if a missing component must fail a test

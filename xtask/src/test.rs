@@ -15,6 +15,9 @@ use crate::results::{Reader, Results, SKIPPED};
 const PROFILE: &str = "dev";
 const BINARY: &str = "statera";
 
+/// The programs of the examples, which the end-to-end tests run as well.
+const EXAMPLES: [&str; 2] = ["billing-example", "billing-serve"];
+
 /// Runs all phases. A phase that fails does not stop the next ones, except that nothing is tested that does not build.
 pub(crate) fn run(options: &TestOptions) -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
@@ -136,12 +139,17 @@ impl Suite {
     fn build(&mut self) -> anyhow::Result<()> {
         // With the features of the whole workspace, so that the tests need not build its dependencies again.
         let build = ["build", "--workspace", "--profile", PROFILE, "--bin", BINARY];
-        run_command(&mut self.cargo(build))?;
+        let examples = EXAMPLES.iter().flat_map(|example| ["--bin", example]);
+        run_command(self.cargo(build).args(examples))?;
         // Cargo keeps what the profile `dev` makes in `debug`.
         let folder = if PROFILE == "dev" { "debug" } else { PROFILE };
-        let binary = self.target.join(folder).join(BINARY);
-        anyhow::ensure!(binary.is_file(), "`{}` was not built", binary.display());
-        self.environment.push(("STATERA_BIN", binary));
+        let folder = self.target.join(folder);
+        for program in [BINARY].iter().chain(&EXAMPLES) {
+            let program = folder.join(program);
+            anyhow::ensure!(program.is_file(), "`{}` was not built", program.display());
+        }
+        self.environment.push(("STATERA_BIN", folder.join(BINARY)));
+        self.environment.push(("STATERA_EXAMPLES", folder));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use statera_config::{EngineOverrides, Source, load};
 
 const PAGES: &[&str] = &[
     "README.md",
+    "crates/sdk/README.md",
     "docs/concepts.md",
     "docs/guides/from-statefun.md",
     "docs/guides/http-ingress.md",

@@ -9,7 +9,7 @@ use super::generator::{Generator, Plan, ask};
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::window;
-use super::numbers::{Digits, below};
+use super::numbers::{below, number_of};
 use super::tally::{ASK, Tally};
 
 const SEEN: Cell<i64> = Cell::new("seen");
@@ -31,7 +31,7 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let (functions, starts) = (job.functions, names.clone());
     let at = move |number: u64, id| {
         let function = starts[(number % functions) as usize].clone();
-        Address::new(function, Digits::of(id).as_str())
+        Address::new(function, id)
     };
     let (start, zero) = (at.clone(), 0_i64.into_value()?);
     let make = move |number| (start(number, below(number, ids)), zero.clone());
@@ -57,7 +57,7 @@ fn hop(
     tally: Arc<Tally>,
 ) -> impl Fn(&mut Context<'_>, i64) -> Result + Send + Sync + 'static {
     move |ctx, hops| {
-        let id: u64 = ctx.id().parse()?;
+        let id = number_of(&ctx.id())?;
         if hops == ASK {
             tally.answers.note(id * 64 + nth, ctx.get_or_default(SEEN)?);
             return Ok(());
@@ -70,7 +70,7 @@ fn hop(
         }
         // Each visit goes on to another one.
         let to = below(id.wrapping_add((seen as u64) << 40), ids);
-        ctx.send((&next, Digits::of(to).as_str()), hops + 1);
+        ctx.send((&next, to), hops + 1);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::generator::{Generator, Plan, ask};
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::window;
-use super::numbers::{Digits, below};
+use super::numbers::{below, number_of};
 use super::tally::{ASK, Tally, Values};
 
 pub(super) const FUNCTION: &str = "bench/counter";
@@ -44,7 +44,7 @@ pub(super) fn app(tally: &Arc<Tally>) -> App {
             let seen = ctx.get_or_default(SEEN)?;
             match ctx.caller() {
                 Some(caller) => ctx.send(caller, seen),
-                None => tally.answers.note(ctx.id().parse()?, seen),
+                None => tally.answers.note(number_of(&ctx.id())?, seen),
             }
             return Ok(());
         }
@@ -56,7 +56,7 @@ pub(super) fn app(tally: &Arc<Tally>) -> App {
 }
 
 pub(super) fn at(name: &Name, id: u64) -> Address {
-    Address::new(name.clone(), Digits::of(id).as_str())
+    Address::new(name.clone(), id)
 }
 
 /// How often each id was picked.

@@ -9,7 +9,7 @@ use super::generator::{Generator, Plan};
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::window;
-use super::numbers::{Digits, below};
+use super::numbers::{below, number_of};
 use super::tally::{ASK, Tally};
 
 const SPREAD: &str = "bench/spread";
@@ -49,14 +49,14 @@ fn app(tally: &Arc<Tally>, ids: u64) -> anyhow::Result<App> {
     Ok(App::new()
         .function(SPREAD, (), move |ctx: &mut Context<'_>, number: i64| -> Result {
             for id in leaves(number as u64, ids) {
-                ctx.send((&leaf, Digits::of(id).as_str()), 1_i64);
+                ctx.send((&leaf, id), 1_i64);
             }
             spreading.messages.add(1);
             Ok(())
         })
         .function(LEAF, SEEN, move |ctx: &mut Context<'_>, add: i64| -> Result {
             if add == ASK {
-                leaving.answers.note(ctx.id().parse()?, ctx.get_or_default(SEEN)?);
+                leaving.answers.note(number_of(&ctx.id())?, ctx.get_or_default(SEEN)?);
                 return Ok(());
             }
             ctx.update(SEEN, |seen| seen + add)?;

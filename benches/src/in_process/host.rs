@@ -13,7 +13,6 @@ use statera_sdk::{Address, App, Cell, Context, IntoValue, Message, Name};
 use tokio::time::sleep;
 
 use super::job::Job;
-use super::numbers::Digits;
 
 /// A counter that is called to see how long that takes. It has no other part in what is measured.
 const PROBE: &str = "bench/probe";
@@ -90,7 +89,7 @@ impl Host {
 }
 
 pub(super) async fn probe(engine: &Engine, name: &Name, nth: u64) -> anyhow::Result<()> {
-    let target = Address::new(name.clone(), Digits::of(nth % PROBES).as_str());
+    let target = Address::new(name.clone(), nth % PROBES);
     let request = Request { target, argument: 1_i64.into_value()?, idempotency_key: None };
     match engine.call(request).await? {
         Answer::Value(_) => Ok(()),

@@ -1,5 +1,5 @@
 //! The engine in the process of its functions, without a network: what it can do by itself. See
-//! `docs/benchmarks-in-process.md`.
+//! `docs/benchmarks/in-process.md`.
 
 mod chain;
 mod counter;
@@ -25,10 +25,10 @@ use clap::{Args, Subcommand};
 use tempfile::TempDir;
 
 use crate::disk;
-use crate::table::{Table, mebibytes};
+use crate::table::{Table, mebibytes, thousands};
 use job::{Durability, Job, Outcome, Work};
 use part::{Part, Running};
-use report::{Row, thousands};
+use report::Row;
 
 /// How much more state there is than `memory.stateBytes`, where it is too much.
 const SPILLED: u64 = 10;

@@ -1,30 +1,13 @@
-//! Ids as text without a `String`, and numbers without a pattern that would matter.
+//! Numbers that ids are, and numbers without a pattern that would matter.
 
-/// Digits of the largest number.
-const DIGITS_MAX: usize = 20;
+use statera_sdk::{Error, Id, Result};
 
-/// A number in decimal digits, on the stack.
-pub(super) struct Digits {
-    bytes: [u8; DIGITS_MAX],
-    first: usize,
-}
-
-impl Digits {
-    pub(super) fn of(mut number: u64) -> Digits {
-        let mut digits = Digits { bytes: [b'0'; DIGITS_MAX], first: DIGITS_MAX };
-        loop {
-            digits.first -= 1;
-            digits.bytes[digits.first] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return digits;
-            }
-        }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.first..]).expect("digits")
-    }
+/// The number that an id is. Quicker than parsing its text, which must be known to be UTF-8 for that.
+pub(super) fn number_of(id: &Id) -> Result<u64> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let append = |so_far: u64, byte| so_far.checked_mul(10)?.checked_add(digit(byte)?);
+    let number = id.as_bytes().iter().try_fold(0, append).filter(|_| !id.as_bytes().is_empty());
+    number.ok_or_else(|| Error::dead_letter(format!("`{id}` is no number")))
 }
 
 /// Spreads a number over all numbers (the finaliser of splitmix64).
@@ -68,9 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_those_of_the_number() {
-        for number in [0, 1, 9, 10, 4_711, u64::MAX] {
-            assert_eq!(Digits::of(number).as_str(), number.to_string());
+    fn ids_are_read_as_the_numbers_they_are() {
+        for expected in [0, 1, 9, 10, 4_711, u64::MAX] {
+            assert_eq!(number_of(&Id::from(expected)).unwrap(), expected);
+        }
+        for text in ["", "x", "-1", "18446744073709551616"] {
+            assert!(number_of(&Id::from(text)).is_err(), "{text}");
         }
     }
 

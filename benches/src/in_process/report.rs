@@ -1,7 +1,7 @@
 //! The table.
 
 use super::job::Outcome;
-use crate::table::{Table, mebibytes};
+use crate::table::{Table, mebibytes, thousands};
 
 const COLUMNS: [&str; 14] = [
     "benchmark",
@@ -84,31 +84,9 @@ fn figure(value: f64, written: impl Fn(f64) -> String) -> String {
     if value.is_finite() { written(value) } else { NOTHING.to_owned() }
 }
 
-/// A number in whole, with commas.
-pub(super) fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in
-            [(0.4, "0"), (999.0, "999"), (1_000.0, "1,000"), (1.2e7, "12,000,000")]
-        {
-            assert_eq!(thousands(number), text);
-        }
-    }
 
     #[test]
     fn what_cannot_be_computed_is_not_there() {

@@ -11,7 +11,7 @@ use super::generator::{Generator, Plan, feed};
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::window;
-use super::numbers::Skew;
+use super::numbers::{Skew, number_of};
 use super::tally::{ASK, Tally};
 
 const FUNCTION: &str = "bench/item";
@@ -57,7 +57,7 @@ fn app(tally: &Arc<Tally>) -> App {
         let (count, _) = bytes.split_first_chunk_mut().ok_or_else(short)?;
         let seen = i64::from_le_bytes(*count);
         if add == ASK {
-            tally.answers.note(ctx.id().parse()?, seen);
+            tally.answers.note(number_of(&ctx.id())?, seen);
             return Ok(());
         }
         *count = (seen + add).to_le_bytes();

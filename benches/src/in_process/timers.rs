@@ -12,7 +12,7 @@ use super::generator::feed;
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::{CALL_EVERY, Calls, Reading};
-use super::numbers::Digits;
+use super::numbers::number_of;
 use super::tally::{ASK, Count, Tally};
 use crate::table::{mebibytes, quantile_ms};
 
@@ -159,13 +159,13 @@ fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> anyhow::Result<App> {
                 0 => FAR,
                 at_ms => Duration::from_millis(at_ms.saturating_sub(now_ms())),
             };
-            ctx.send_after(delay, (&bell, Digits::of(alarm.bell).as_str()), 1_i64);
+            ctx.send_after(delay, (&bell, alarm.bell), 1_i64);
             setting.ended.add(1);
             Ok(())
         })
         .function(BELL, RUNG, move |ctx: &mut Context<'_>, add: i64| -> Result {
             if add == ASK {
-                ringing.answers.note(ctx.id().parse()?, ctx.get_or_default(RUNG)?);
+                ringing.answers.note(number_of(&ctx.id())?, ctx.get_or_default(RUNG)?);
                 return Ok(());
             }
             ctx.update(RUNG, |times| times + add)?;

@@ -11,7 +11,7 @@ use super::generator::{Generator, Plan, ask};
 use super::host::Host;
 use super::job::{Job, Outcome};
 use super::measure::window;
-use super::numbers::{Digits, Skew, mix};
+use super::numbers::{Skew, mix, number_of};
 use super::tally::Tally;
 
 const FUNCTION: &str = "bench/account";
@@ -86,7 +86,7 @@ fn account(
                 let after = Account { balance: balance - amount, unsettled: unsettled + amount };
                 ctx.set(ACCOUNT, after);
                 let deposit = Step { kind: Kind::Deposit, amount, peer: 0 };
-                ctx.send((&name, Digits::of(peer).as_str()), deposit);
+                ctx.send((&name, peer), deposit);
             }
             Kind::Deposit => {
                 ctx.set(ACCOUNT, Account { balance: balance + amount, unsettled });
@@ -98,7 +98,7 @@ fn account(
             }
             Kind::Ask => {
                 tally.wrong.add(u64::from(unsettled != 0));
-                tally.answers.note(ctx.id().parse()?, balance);
+                tally.answers.note(number_of(&ctx.id())?, balance);
                 return Ok(());
             }
         }

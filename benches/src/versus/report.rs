@@ -2,7 +2,7 @@
 
 use super::Contender;
 use super::case::{Case, Figures};
-use crate::table::{Table, median};
+use crate::table::{Table, median, thousands};
 use crate::versus::system::Work;
 
 pub(crate) const COLUMNS: [&str; 15] = [
@@ -23,13 +23,14 @@ pub(crate) const COLUMNS: [&str; 15] = [
     "sum",
 ];
 
-const RATIO_COLUMNS: [&str; 11] = [
+const RATIO_COLUMNS: [&str; 12] = [
     "system",
     "against",
     "work",
     "connections",
     "calls/s",
-    "CPU",
+    "CPU server",
+    "CPU all",
     "p50",
     "p99",
     "B written",
@@ -57,7 +58,7 @@ type Pick = fn(&Figures) -> f64;
 impl Row {
     pub(crate) fn cells(&self) -> Vec<String> {
         let sum = match &self.figures.sum {
-            Ok(calls) => format!("right ({calls})"),
+            Ok(calls) => format!("right ({})", thousands(*calls as f64)),
             Err(_) => "WRONG".to_owned(),
         };
         cells(self.contender, &self.case, &|pick| pick(&self.figures), sum)
@@ -131,17 +132,17 @@ fn cells(
         contender.name().to_owned(),
         case.work.name().to_owned(),
         case.connections.to_string(),
-        format!("{:.0}", figure(|figures| figures.calls_per_second)),
+        thousands(figure(|figures| figures.calls_per_second)),
         format!("{:.2}", figure(|figures| figures.p50_ms)),
         format!("{:.2}", figure(|figures| figures.p99_ms)),
         format!("{:.3}", figure(|figures| figures.cpu_server)),
         format!("{:.3}", figure(|figures| figures.cpu_all)),
-        format!("{:.0}", figure(|figures| figures.written)),
-        if device.is_nan() { "-".to_owned() } else { format!("{device:.0}") },
+        thousands(figure(|figures| figures.written)),
+        if device.is_nan() { "-".to_owned() } else { thousands(device) },
         format!("{:.0}", figure(|figures| figures.rss_idle_mib)),
         format!("{:.0}", figure(|figures| figures.rss_max_mib)),
         format!("{:.0}", figure(|figures| figures.ready_ms)),
-        format!("{:.0}", figure(|figures| figures.first_reply_ms)),
+        thousands(figure(|figures| figures.first_reply_ms)),
         sum,
     ]
 }
@@ -155,7 +156,8 @@ struct Pair {
 /// Each is larger than 1 where ours is better.
 struct Ratios {
     calls: f64,
-    cpu: f64,
+    cpu_server: f64,
+    cpu_all: f64,
     p50: f64,
     p99: f64,
     written: f64,
@@ -192,7 +194,8 @@ impl Pair {
         Some(Ratios {
             // The more the better.
             calls: less(|figures| 1.0 / figures.calls_per_second),
-            cpu: less(|figures| figures.cpu_server),
+            cpu_server: less(|figures| figures.cpu_server),
+            cpu_all: less(|figures| figures.cpu_all),
             p50: less(|figures| figures.p50_ms),
             p99: less(|figures| figures.p99_ms),
             written: less(|figures| figures.written),
@@ -206,7 +209,8 @@ impl Ratios {
     fn cells(&self, pair: &Pair, case: &Case) -> Vec<String> {
         let ratios = [
             self.calls,
-            self.cpu,
+            self.cpu_server,
+            self.cpu_all,
             self.p50,
             self.p99,
             self.written,
@@ -232,7 +236,7 @@ impl Ratios {
             println!("  {name:<22} {found:>5.1}, {aim:.0}: {word}");
         };
         aim("calls/s", self.calls, AIM_CALLS);
-        aim("CPU of the server", self.cpu, AIM_CPU);
+        aim("CPU of the server", self.cpu_server, AIM_CPU);
         aim("p99", self.p99, AIM_P99);
     }
 }

@@ -56,3 +56,37 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::SocketAddr;
+
+    use statera_config::Ingress;
+    use statera_model::Name;
+
+    use super::*;
+
+    fn address(environment: &dyn Fn(&str) -> Option<String>) -> SocketAddr {
+        let sources = [Source { name: "built in".into(), text: BUILT_IN.into() }];
+        let functions = BTreeSet::from([Name::parse("demo/counter").unwrap()]);
+        let loaded = load_with(&sources, &EngineOverrides::default(), environment, functions);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        match &loaded.application.ingresses[..] {
+            [Ingress::Http(ingress)] => ingress.address,
+            others => panic!("{others:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_built_in_listens_on_port_8080_of_this_machine() {
+        assert_eq!(address(&|_| None), "127.0.0.1:8080".parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_built_in_listens_where_the_environment_says() {
+        let set = |name: &str| (name == "STATERA_INGRESS").then(|| "[::1]:81".to_owned());
+        assert_eq!(address(&set), "[::1]:81".parse().unwrap());
+    }
+}

@@ -115,29 +115,30 @@ impl Universe {
 
     /// An endpoint that is asked for less than it says, or for nothing, was probably meant to be asked.
     fn warn_of_linked(&self, pattern: &FunctionPattern, at: &At<'_>) {
-        let linked = |function: &&FunctionType| match pattern {
-            FunctionPattern::Exact(exact) => *function == exact,
-            FunctionPattern::Namespace(namespace) => namespace == function.namespace(),
-        };
-        let linked: Vec<_> = self.embedded.iter().filter(linked).collect();
-        let all = |separator: &str| {
-            let names = linked.iter().map(|function| quoted(function.as_str()));
-            names.collect::<Vec<_>>().join(separator)
-        };
-        let (message, hint) = match (pattern, linked.len()) {
-            (_, 0) => return,
-            (FunctionPattern::Exact(_), _) => (
-                format!("{} is linked into this program, so the endpoint is never asked", all("")),
+        let (message, hint) = match pattern {
+            FunctionPattern::Exact(function) if self.embedded.contains(function) => (
+                format!(
+                    "{} is linked into this program, so the endpoint is never asked",
+                    quoted(function.as_str())
+                ),
                 "remove the endpoint, or run it with a program that does not have the function",
             ),
-            (FunctionPattern::Namespace(_), count) => (
-                format!(
-                    "{} {} linked into this program, so the endpoint is asked for the others alone",
-                    all(", "),
-                    if count == 1 { "is" } else { "are" }
-                ),
-                "name the functions that the endpoint serves one by one, or remove it",
-            ),
+            FunctionPattern::Namespace(namespace) => {
+                let linked = |function: &&FunctionType| function.namespace() == namespace;
+                let linked = self.embedded.iter().filter(linked).count();
+                let (functions, are) =
+                    if linked == 1 { ("function", "is") } else { ("functions", "are") };
+                if linked == 0 {
+                    return;
+                }
+                let message = format!(
+                    "{linked} {functions} of {} {are} linked into this program, so the endpoint is asked for \
+                     the others alone",
+                    quoted(namespace)
+                );
+                (message, "name the functions that the endpoint serves one by one, or remove it")
+            }
+            FunctionPattern::Exact(_) => return,
         };
         at.report.add(Finding::warning(at.place(), &at.path, message).hint(hint));
     }

@@ -131,7 +131,8 @@ impl Cells {
     /// What they take beside the instance itself.
     fn heap_bytes(&self) -> usize {
         let values = self.iter().map(Cell::heap_bytes).sum::<usize>();
-        values + if let Cells::Many(cells) = self { size_of::<Cell>() * cells.capacity() } else { 0 }
+        values
+            + if let Cells::Many(cells) = self { size_of::<Cell>() * cells.capacity() } else { 0 }
     }
 }
 
@@ -341,7 +342,8 @@ impl Instances {
             if self.bytes <= bytes_max || self.slots.len() == 0 {
                 return;
             }
-            self.hand = if self.hand as usize + 1 >= self.slots.slots() { 0 } else { self.hand + 1 };
+            self.hand =
+                if self.hand as usize + 1 >= self.slots.slots() { 0 } else { self.hand + 1 };
             let Some(instance) = self.slots.get_mut(self.hand) else { continue };
             let used = instance.marks.clear(Marks::REFERENCED);
             if !used && instance.is_evictable(epoch, flushed) {

@@ -249,6 +249,11 @@ impl Shell {
         let Some(invocation) = self.shard.invocation(id) else { return };
         let function = &invocation.target().function;
         match self.hosts.host(invocation.function(), function) {
+            Host::Embedded(embedded) if invocation.state_count() < embedded.states().len() => {
+                let outcome = Outcome::Incomplete(embedded.states().to_vec());
+                let input = Input::Completed { invocation: id, outcome, request: Bytes::new() };
+                self.shard.apply(input, self.state.now, &mut self.state.effects);
+            }
             Host::Embedded(embedded) if embedded.waits() => {
                 let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
                 let ended = async move { running.await.map(Outcome::Complete) };
@@ -337,18 +342,13 @@ impl Shell {
     }
 }
 
-/// Invokes a function inline. What it did is in `reply`; if it did not run, or failed, that is returned instead.
+/// Invokes a function inline. What it did is in `reply`; if it failed, that is returned instead.
 fn invoke_here(
     id: InvocationId,
     embedded: &dyn Embedded,
     invocation: &Invocation<'_>,
     reply: &mut Reply,
 ) -> Option<Input> {
-    let states = embedded.states();
-    if invocation.state_count() < states.len() {
-        let (outcome, request) = (Outcome::Incomplete(states.to_vec()), Bytes::new());
-        return Some(Input::Completed { invocation: id, outcome, request });
-    }
     let failure = embedded.invoke(invocation, reply).err()?;
     *reply = Reply::default();
     Some(Input::Failed { invocation: id, failure, request: encode(invocation) })

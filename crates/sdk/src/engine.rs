@@ -16,7 +16,8 @@ impl App {
     /// them. It is all that `main` needs to call.
     ///
     /// `module.yaml` says where messages come in and records leave, as for `statera run`; endpoints for further functions may
-    /// be in it. If there is none, messages come in by HTTP on `127.0.0.1:8080`.
+    /// be in it. One for a function that is linked in is warned of: it is never asked. If there is no such file, messages
+    /// come in by HTTP on `127.0.0.1:8080`, or on the address in the environment variable `STATERA_INGRESS`.
     ///
     /// A synchronous function runs on the thread of its shard and holds up everything else there: it should compute and
     /// return. What waits for something is registered by [`App::function_async`].

@@ -39,8 +39,8 @@ pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use function::{Function, Functions};
 pub use message::Message;
 pub use statera_model::{
-    Address, Expiration, Failure, FailureKind, FunctionType, Id, InvalidName, Name, Reply, StateSpec,
-    TypedValue,
+    Address, Expiration, Failure, FailureKind, FunctionType, Id, InvalidName, Name, Reply,
+    StateSpec, TypedValue,
 };
 pub use statera_ports::Batch;
 /// Records for the egresses that want a certain type, and the typenames of them.

@@ -1,12 +1,16 @@
-//! The functions behind HTTP: `billing-example [SECONDS]`, how long a month takes.
+//! Statera and the functions in one program. Its command line is that of `statera`, so the length of a month comes from
+//! the environment.
 
-use std::time::Duration;
+use std::process::ExitCode;
 
 use billing_example::{Terms, app};
 
-const MONTH_SECONDS: u64 = 30 * 86_400;
-
-fn main() -> statera_sdk::Result {
-    let seconds = std::env::args().nth(1).map_or(Ok(MONTH_SECONDS), |text| text.parse())?;
-    app(Terms::of_month(Duration::from_secs(seconds))).serve("127.0.0.1:8000")
+fn main() -> ExitCode {
+    match Terms::from_environment() {
+        Ok(terms) => app(terms).run(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }

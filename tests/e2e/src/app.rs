@@ -1,6 +1,7 @@
 //! An application in a folder of its own.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -10,17 +11,31 @@ use crate::process::Statera;
 #[derive(Debug)]
 pub struct App {
     folder: TempDir,
+    program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl App {
     /// Writes the module, in which `$DIR` stands for the folder.
     #[must_use]
     pub fn new(module: &str) -> App {
+        App::with_program(Statera::binary(), module)
+    }
+
+    /// As [`App::new`], for a program that has functions linked in.
+    #[must_use]
+    pub fn with_program(program: impl Into<PathBuf>, module: &str) -> App {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        let app = App { folder, arguments: Vec::new() };
+        let (program, arguments, environment) = (program.into(), Vec::new(), Vec::new());
+        let app = App { folder, program, arguments, environment };
         app.write_module(module);
         app
+    }
+
+    /// Another variable of the environment from now on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Further arguments of `statera run` from now on, in place of the former ones.
@@ -66,7 +81,10 @@ impl App {
     /// Starts it on another data directory, without waiting.
     #[must_use]
     pub fn spawn_in(&self, data: &Path) -> Statera {
-        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        Statera::spawn(&self.path("module.yaml"), data, &arguments)
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("-f").arg(self.path("module.yaml")).arg("--data").arg(data);
+        command.args(["--admin", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
+        Statera::from_command(command)
     }
 }

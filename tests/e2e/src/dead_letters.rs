@@ -32,6 +32,15 @@ pub fn dead_letters(admin: SocketAddr) -> Vec<DeadLetter> {
 }
 
 impl DeadLetter {
+    /// Its id.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0["id"].as_str().expect("an id")
+    }
+
     /// Who should have processed it, `namespace/name/id`; empty for a record of a source.
     #[must_use]
     pub fn target(&self) -> &str {

@@ -40,14 +40,14 @@ pub fn to_json(value: &TypedValue) -> Value {
 
 type Handler = dyn Fn(&mut Context, &Value) + Send + Sync;
 
-struct Function {
-    states: &'static [&'static str],
+pub(crate) struct Function {
+    pub(crate) states: &'static [&'static str],
     handler: Box<Handler>,
 }
 
 /// A set of functions; what they get and keep is JSON.
 #[derive(Default)]
-pub struct Functions(BTreeMap<&'static str, Function>);
+pub struct Functions(pub(crate) BTreeMap<&'static str, Function>);
 
 impl Functions {
     /// Adds a function with the names of its states.
@@ -96,18 +96,25 @@ impl Function {
             let value = state.value.filter(TypedValue::has_value)?;
             Some((state.name, to_json(&value)))
         });
-        let mut context = Context {
-            own: request.target,
-            caller: None,
-            states: values.collect(),
-            changed: BTreeSet::new(),
-            reply: Reply::default(),
-        };
+        let mut context = Context::new(request.target, values.collect());
         for invocation in request.invocations {
             context.caller = invocation.caller;
             (self.handler)(&mut context, &to_json(&invocation.argument));
         }
         Outcome::Complete(context.finish())
+    }
+
+    /// Handles one message.
+    pub(crate) fn handle(
+        &self,
+        own: Address,
+        caller: Option<Address>,
+        states: BTreeMap<Arc<str>, Value>,
+        message: &Value,
+    ) -> Reply {
+        let mut context = Context { caller, ..Context::new(own, states) };
+        (self.handler)(&mut context, message);
+        context.finish()
     }
 }
 
@@ -122,6 +129,10 @@ pub struct Context {
 }
 
 impl Context {
+    fn new(own: Address, states: BTreeMap<Arc<str>, Value>) -> Context {
+        Context { own, caller: None, states, changed: BTreeSet::new(), reply: Reply::default() }
+    }
+
     /// The own id.
     #[must_use]
     pub fn id(&self) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -49,32 +49,20 @@ impl Statera {
     #[must_use]
     pub fn binary() -> PathBuf {
         let named = std::env::var_os("STATERA_BIN").map(PathBuf::from);
-        let binary = named.unwrap_or_else(|| {
-            // We are `<target>/debug/deps/<test>`.
-            let test = std::env::current_exe().expect("a test has a file");
-            test.ancestors().nth(2).expect("it lies in the target directory").join("statera")
-        });
-        assert!(
-            binary.is_file(),
-            "`{}` is missing; hint: cargo build -p statera",
-            binary.display()
-        );
-        binary
+        built(named.unwrap_or_else(|| built_here().join("statera")), "statera")
     }
 
-    /// Starts `statera run` without waiting for it.
+    /// The program of an example.
     ///
     /// # Panics
-    /// If the binary can't be started.
+    /// If it is not there.
     #[must_use]
-    pub fn spawn(module: &Path, data: &Path, arguments: &[&str]) -> Statera {
-        let mut command = Command::new(Statera::binary());
-        command.arg("run").arg("-f").arg(module).arg("--data").arg(data);
-        command.args(["--admin", "127.0.0.1:0", "--log-format", "json"]).args(arguments);
-        Statera::from_command(command)
+    pub fn example(package: &str, program: &str) -> PathBuf {
+        let folder = std::env::var_os("STATERA_EXAMPLES").map(PathBuf::from);
+        built(folder.unwrap_or_else(built_here).join(program), package)
     }
 
-    /// Starts any command that behaves like `statera run`.
+    /// Starts a command that behaves like `statera run`, without waiting for it.
     ///
     /// # Panics
     /// If it can't be started.
@@ -187,6 +175,18 @@ impl Statera {
         statera.wait_until_ready();
         (statera, start.elapsed())
     }
+}
+
+/// Where Cargo puts programs that are built like this test, `<target>/debug/deps/<test>`.
+fn built_here() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a file");
+    test.ancestors().nth(2).expect("it lies in the target directory").to_owned()
+}
+
+fn built(program: PathBuf, package: &str) -> PathBuf {
+    let there = program.is_file();
+    assert!(there, "`{}` is missing; hint: cargo build -p {package}", program.display());
+    program
 }
 
 impl Drop for Statera {

@@ -1,7 +1,8 @@
 //! The binary under load, killed at random moments and restarted on the same data directory: nothing that was
-//! acknowledged is lost, and everything has had its effect exactly once and in order.
+//! acknowledged is lost, and everything has had its effect exactly once and in order. Once with functions behind HTTP, once
+//! with the same ones linked into the process that is killed.
 //!
-//! `STATERA_LONG_CRASH=<n>` kills so many times instead of 50, `STATERA_CRASH_SEED=<n>` repeats the choices of a run (not
+//! `STATERA_LONG_CRASH=<n>` kills so many times instead of 50 and 25, `STATERA_CRASH_SEED=<n>` repeats the choices of a run (not
 //! its timing).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -10,10 +11,11 @@ mod crash_world;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crash_world::{Load, World};
+use crash_world::{Host, Load, World};
 use statera_e2e::{Mode, Random};
 
-const KILLS: u64 = 50;
+const KILLS_HTTP: u64 = 50;
+const KILLS_LINKED: u64 = 25;
 
 /// The time between two kills, from ready to the next kill.
 const LIFE_MIN: Duration = Duration::from_millis(100);
@@ -22,13 +24,19 @@ const LIFE_MAX: Duration = Duration::from_millis(900);
 /// How long what was accepted may take to be processed after the last crash.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// One after the other, so that each has the machine.
 #[test]
 fn everything_counts_once_whatever_is_killed() {
-    let kills = number("STATERA_LONG_CRASH").unwrap_or(KILLS);
+    kill_under_load(Host::Http, KILLS_HTTP);
+    kill_under_load(Host::Linked, KILLS_LINKED);
+}
+
+fn kill_under_load(host: Host, kills: u64) {
+    let kills = number("STATERA_LONG_CRASH").unwrap_or(kills);
     let seed = number("STATERA_CRASH_SEED").unwrap_or_else(Random::fresh_seed);
-    println!("{kills} kills, STATERA_CRASH_SEED={seed}");
+    println!("functions {host:?}: {kills} kills, STATERA_CRASH_SEED={seed}");
     let mut random = Random::new(seed);
-    let mut world = World::start();
+    let mut world = World::start(host);
     let load = Load::start(&world.shared, &mut random);
 
     let start = Instant::now();
@@ -52,11 +60,10 @@ fn everything_counts_once_whatever_is_killed() {
     world.starts.sort_unstable();
     let starts = [world.starts.len() / 2, world.starts.len() - 1].map(|rank| world.starts[rank]);
     println!("ready again after {:?} (median), {:?} (longest)", starts[0], starts[1]);
-    println!(
-        "{} requests to functions; {} requests to the ingress were repeated",
-        world.functions.requests(),
-        shared.repeats.load(Ordering::Relaxed)
-    );
+    println!("{} requests to the ingress were repeated", shared.repeats.load(Ordering::Relaxed));
+    if let Some(functions) = &world.functions {
+        println!("{} requests to functions", functions.requests());
+    }
 }
 
 /// Lets the engine run for a while, troubles the function server, and kills.
@@ -69,12 +76,12 @@ fn one_life(world: &mut World, random: &mut Random) {
     }
     world.restart(shards);
     let deadline = Instant::now() + random.between(LIFE_MIN, LIFE_MAX);
-    if random.percent(30) {
+    if let (Some(functions), true) = (&world.functions, random.percent(30)) {
         let mode = if random.percent(50) { Mode::Dead } else { Mode::Unavailable };
-        world.functions.set_mode(mode);
+        functions.set_mode(mode);
         std::thread::sleep(random.between(Duration::from_millis(20), Duration::from_millis(150)));
         if random.percent(70) {
-            world.functions.set_mode(Mode::Serving);
+            functions.set_mode(Mode::Serving);
         }
     }
     std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
@@ -83,7 +90,9 @@ fn one_life(world: &mut World, random: &mut Random) {
     } else {
         world.kill();
     }
-    world.functions.set_mode(Mode::Serving);
+    if let Some(functions) = &world.functions {
+        functions.set_mode(Mode::Serving);
+    }
 }
 
 fn number(variable: &str) -> Option<u64> {

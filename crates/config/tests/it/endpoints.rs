@@ -1,8 +1,10 @@
 //! Mistakes in endpoints and their transports.
 
 use expect_test::expect;
+use statera_config::{EngineOverrides, load_with};
+use statera_model::FunctionType;
 
-use crate::{INGRESS, check, check_messages};
+use crate::{INGRESS, check, check_messages, shown, source};
 
 #[test]
 fn all_mistakes_are_shown_at_once_with_their_places() {
@@ -370,4 +372,44 @@ spec:
 
             2 errors"#]],
     );
+}
+
+#[test]
+fn an_endpoint_for_functions_that_are_linked_in_is_warned_of() {
+    let text = "
+kind: io.statefun.endpoints.v2/http
+spec:
+  functions: example/*
+  urlPathTemplate: http://localhost:8000/
+---
+kind: io.statefun.endpoints.v2/http
+spec:
+  functions: example/counter
+  urlPathTemplate: http://localhost:8000/
+---
+kind: io.statefun.endpoints.v2/http
+spec:
+  functions: others/*
+  urlPathTemplate: http://localhost:8000/
+";
+    let sources = [source("base.yaml", INGRESS), source("module.yaml", text)];
+    let linked = ["example/counter", "example/greeter"];
+    let linked = linked.map(|name| FunctionType::parse(name).unwrap());
+    let loaded = load_with(&sources, &EngineOverrides::default(), &|_| None, linked.into());
+    expect![[r#"
+        warning: 2 functions of `example` are linked into this program, so the endpoint is asked for the others alone
+         --> module.yaml:4:14 (spec.functions)
+          |
+        4 |   functions: example/*
+          |              ^^^^^^^^^
+        hint: name the functions that the endpoint serves one by one, or remove it
+
+        warning: `example/counter` is linked into this program, so the endpoint is never asked
+         --> module.yaml:9:14 (spec.functions)
+          |
+        9 |   functions: example/counter
+          |              ^^^^^^^^^^^^^^^
+        hint: remove the endpoint, or run it with a program that does not have the function
+
+        2 warnings"#]].assert_eq(&shown(loaded));
 }

@@ -120,9 +120,7 @@ impl Shard {
             |index: usize| instance.cells.get(index).map_or(CellStatus::Unread, |cell| cell.status);
         let address = self.address(instance);
         let missing = (0..specs.len()).filter(|index| status(*index) == CellStatus::Unread);
-        missing
-            .map(|index| keys::state(instance.group, &address, &specs[index].name))
-            .collect()
+        missing.map(|index| keys::state(instance.group, &address, &specs[index].name)).collect()
     }
 
     /// An instance has messages and does nothing: it waits for its turn.

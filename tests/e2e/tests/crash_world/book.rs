@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use statera_e2e::egress_lines;
+use statera_e2e::{crash::bucket, egress_lines};
 
 use super::Shared;
 
@@ -213,11 +213,6 @@ impl Book {
             compare(format!("records in order of emitter {id}"), json!(right_until), json!(count));
         }
     }
-}
-
-/// Where a token is tallied.
-pub(crate) fn bucket(token: &str) -> &str {
-    token.split('-').next().expect("the first part")
 }
 
 impl fmt::Display for Book {

@@ -1,7 +1,6 @@
 //! The world of the crash test: functions, an engine that comes and goes, a load, and a book of what was acknowledged.
 
 mod book;
-mod functions;
 mod load;
 
 use std::net::SocketAddr;
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use book::Book;
 pub(crate) use load::Load;
-use statera_e2e::{App, Client, FunctionServer, Statera, Target, dead_letters};
+use statera_e2e::{App, Client, FunctionServer, Statera, Target, crash, dead_letters};
 
 /// The typename of everything that is sent.
 const TYPE: &str = "e2e/Json";
@@ -30,8 +29,17 @@ pub(crate) struct Shared {
     pub(crate) repeats: AtomicU64,
 }
 
+/// Where the functions are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Host {
+    Http,
+    /// In the process that is killed.
+    Linked,
+}
+
 pub(crate) struct World {
-    pub(crate) functions: FunctionServer,
+    /// Unless the functions are linked in.
+    pub(crate) functions: Option<FunctionServer>,
     pub(crate) shared: Arc<Shared>,
     app: App,
     statera: Option<Statera>,
@@ -40,16 +48,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn start() -> World {
-        let (all, served) = (functions::all(), AtomicU64::new(0));
-        let functions = FunctionServer::start(move |body| {
-            // So that messages pile up behind it, and a kill finds invocations in flight.
-            if served.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
-                std::thread::sleep(SLOW);
-            }
-            all.react(body)
-        });
-        let app = App::new(&module(&functions.url()));
+    pub(crate) fn start(host: Host) -> World {
+        let functions = match host {
+            Host::Http => Some(serve_functions()),
+            Host::Linked => None,
+        };
+        let app = match &functions {
+            Some(functions) => App::new(&format!("{}{MODULE}", endpoint(&functions.url()))),
+            None => App::with_program(env!("CARGO_BIN_EXE_statera-e2e-linked"), MODULE),
+        };
         std::fs::write(app.path("lines.jsonl"), "").unwrap();
         let shared = Arc::new(Shared {
             address: Mutex::new(None),
@@ -116,6 +123,17 @@ impl World {
     }
 }
 
+fn serve_functions() -> FunctionServer {
+    let (all, served) = (crash::functions(), AtomicU64::new(0));
+    FunctionServer::start(move |body| {
+        // So that messages pile up behind it, and a kill finds invocations in flight.
+        if served.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
+            std::thread::sleep(SLOW);
+        }
+        all.react(body)
+    })
+}
+
 fn no_panic(statera: &Statera) {
     let wrong = statera.log().into_iter().find(|line| line.contains("panicked"));
     assert_eq!(wrong, None);
@@ -139,7 +157,7 @@ impl Shared {
     }
 }
 
-fn module(url: &str) -> String {
+fn endpoint(url: &str) -> String {
     format!(
         "kind: io.statefun.endpoints.v2/http
 spec:
@@ -149,7 +167,11 @@ spec:
     type: io.statefun.transports.v1/async
     pool_size: 16
 ---
-kind: io.statera.v1/http-ingress
+"
+    )
+}
+
+const MODULE: &str = "kind: io.statera.v1/http-ingress
 spec:
   id: crash/in
   address: 127.0.0.1:0
@@ -160,7 +182,7 @@ spec:
   path: $DIR/lines.jsonl
   follow: true
   records:
-    - valueType: {TYPE}
+    - valueType: e2e/Json
       key: /key
       targets: [crash/line]
 ---
@@ -177,6 +199,4 @@ spec:
   memory:
     stateBytes: 64KiB
     unflushedBytes: 256KiB
-"
-    )
-}
+";

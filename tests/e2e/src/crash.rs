@@ -1,14 +1,14 @@
 //! The functions of the crash test. Each keeps in its state what is needed to find out whether anything was lost,
-//! repeated or reordered; `get` asks for it.
+//! repeated or reordered; `{}` asks for it. `tests/crash.rs` runs them behind HTTP and linked into the engine.
 
 use std::time::Duration;
 
+use crate::functions::{Context, Functions};
 use serde_json::{Value, json};
-use statera_e2e::{Context, Functions};
 
-use super::book::bucket;
-
-pub(crate) fn all() -> Functions {
+/// All of them.
+#[must_use]
+pub fn functions() -> Functions {
     Functions::default()
         .with("crash/account", &["balance", "moves"], account)
         .with("crash/counter", &["count"], counter)
@@ -149,4 +149,13 @@ fn line(context: &mut Context, message: &Value) {
         }
     }
     context.answer(json!([context.number("count"), context.get("errors")]));
+}
+
+/// Where a token is tallied.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn bucket(token: &str) -> &str {
+    token.split('-').next().expect("the first part")
 }
