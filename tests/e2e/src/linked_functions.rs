@@ -11,8 +11,9 @@ use statera_sdk::{App, BoxError, Cell, Context, Result};
 
 use crate::functions::{Function, Functions, to_json};
 
-/// One of so many invocations of a function that waits takes its time, so that a crash finds some in flight.
-const SLOW_EVERY: u64 = 16;
+/// One of so many messages takes its time in a function that waits, so that a crash finds some in flight. They add up in a
+/// batch: few, so that batches end between two crashes.
+const SLOW_EVERY: u64 = 64;
 const SLOW: Duration = Duration::from_millis(40);
 
 /// JSON, as messages and states are.
@@ -34,18 +35,18 @@ impl Functions {
     /// An app of them. Those of these types are asynchronous, and slow now and then.
     #[must_use]
     pub fn into_app(self, asynchronous: &[&str]) -> App {
-        let invocations = Arc::new(AtomicU64::new(0));
+        let messages = Arc::new(AtomicU64::new(0));
         self.0.into_iter().fold(App::new(), |app, (name, function)| {
             let cells: Vec<StateSpec> =
                 function.states.iter().map(|state| Cell::<Json>::new(state).spec()).collect();
             if !asynchronous.contains(&name) {
                 return app.function(name, cells, move |ctx, message| run(&function, ctx, message));
             }
-            let (function, invocations) = (Arc::new(function), invocations.clone());
+            let (function, messages) = (Arc::new(function), messages.clone());
             app.function_async(name, cells, move |mut ctx, message| {
-                let (function, invocations) = (function.clone(), invocations.clone());
+                let (function, messages) = (function.clone(), messages.clone());
                 async move {
-                    if invocations.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
+                    if messages.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
                         tokio::time::sleep(SLOW).await;
                     }
                     run(&function, &mut ctx, message)
