@@ -75,7 +75,6 @@ impl Committer {
         // Before anybody is told: whoever was answered may ask the store about it.
         self.store.absorb(epoch, &deltas)?;
         for inbox in &*self.inboxes {
-            inbox.push(Event::Flushed(epoch));
             inbox.push(Event::Durable(epoch));
         }
         self.release_egress(epoch, parts);

@@ -31,8 +31,8 @@ pub(crate) enum Event {
         items: Vec<PeerItem>,
     },
     Cut(Arc<Cut>),
+    /// Durable, and served by the store.
     Durable(Epoch),
-    Flushed(Epoch),
     Stop,
 }
 

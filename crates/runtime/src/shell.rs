@@ -185,8 +185,10 @@ impl Shell {
                 }
             }
             Event::Cut(cut) => self.apply(Input::Cut(cut)),
-            Event::Flushed(epoch) => self.apply(Input::Flushed(epoch)),
-            Event::Durable(epoch) => self.release(epoch),
+            Event::Durable(epoch) => {
+                self.apply(Input::Flushed(epoch));
+                self.release(epoch);
+            }
             Event::Stop => self.state.stopped = true,
         }
     }

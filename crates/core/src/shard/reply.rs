@@ -28,12 +28,11 @@ impl Shard {
 
     /// Takes everything out of a reply, all or none of which is applied.
     pub(super) fn replied(&mut self, id: InvocationId, reply: &mut Reply, request: Bytes) {
-        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else {
+        let instance = self.instances.attempt(id.instance, id.attempt);
+        let Some(Phase::Running { batch, .. }) = instance.map(|instance| &instance.phase) else {
             return *reply = Reply::default();
         };
-        let Phase::Running { batch, .. } = instance.phase else {
-            return *reply = Reply::default();
-        };
+        let batch = *batch as usize;
         if let Some(reason) = self.refused(id.instance, reply) {
             *reply = Reply::default();
             return self.rejected(id, reason, request);
@@ -44,9 +43,9 @@ impl Shard {
         function.last_success = Some(now);
         self.release_place(id.instance);
         self.apply_reply(id.instance, reply);
-        self.take_mail(id.instance, batch as usize);
+        self.take_mail(id.instance, batch);
         if self.instances.get(id.instance).marks.has(Marks::TROUBLED) {
-            self.recovered(id.instance, batch as usize);
+            self.recovered(id.instance, batch);
         }
         self.go_on(id.instance);
     }
@@ -124,10 +123,12 @@ impl Shard {
         let sender_id = &self.instances.get(index).id;
         let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
         for entry in delayed {
+            if let Delayed::Send { message, .. } = entry
+                && let Some(reason) = too_long(&message.target)
+            {
+                return Some(reason);
+            }
             match entry {
-                Delayed::Send { message, .. } if too_long(&message.target).is_some() => {
-                    return too_long(&message.target);
-                }
                 Delayed::Send { delay_ms, .. } if *delay_ms < 0 => {
                     return Some(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
                 }
@@ -179,12 +180,10 @@ impl Shard {
         let (sender, group) = (self.address(instance), instance.group);
         // The last message takes the sender along, unless that is needed.
         let last = if delayed.is_empty() { messages.pop() } else { None };
-        let others = if messages.is_empty() { None } else { Some(messages.drain(..)) };
-        for message in others.into_iter().flatten() {
+        for message in taken(messages) {
             self.route(message.target, Some(sender.clone()), message.argument);
         }
-        let entries = if delayed.is_empty() { None } else { Some(delayed.drain(..)) };
-        for entry in entries.into_iter().flatten() {
+        for entry in taken(delayed) {
             match entry {
                 Delayed::Send { delay_ms, message, token } => {
                     self.sequence += 1;
@@ -201,8 +200,7 @@ impl Shard {
                 Delayed::Cancel { token } => self.delays.cancel(&sender.id, &token),
             }
         }
-        let records = if egress.is_empty() { None } else { Some(egress.drain(..)) };
-        for record in records.into_iter().flatten() {
+        for record in taken(egress) {
             let key = self.outbox.add(&record.egress, group, self.epoch, self.config.shard);
             self.pending.put(key, record.argument.encoded().to_vec());
             let record = EgressRecord { egress: record.egress, value: record.argument };
@@ -242,6 +240,11 @@ impl Shard {
         }
         self.mark_dirty(index);
     }
+}
+
+/// Everything in a list. Most lists of a reply are empty, and nothing is done for those.
+fn taken<T>(list: &mut Vec<T>) -> impl Iterator<Item = T> {
+    (!list.is_empty()).then(|| list.drain(..)).into_iter().flatten()
 }
 
 /// Why an address can't be part of a key, if it can't.
