@@ -5,7 +5,7 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
-use statera_config::{Application, Egress, FunctionPattern, Ingress};
+use statera_config::{Application, Egress, FunctionPattern, Ingress, StreamRoute};
 use statera_core::Figures;
 use statera_core::values::DeadBody;
 use statera_model::{Address, Millis};
@@ -81,6 +81,8 @@ pub(crate) fn ingresses(application: &Application) -> Vec<api::Connector> {
             Ingress::Http(http) => ("http", http.address.to_string()),
             Ingress::File(file) => ("file", file.path.display().to_string()),
             Ingress::Playground(playground) => ("playground", playground.address.to_string()),
+            Ingress::Kafka(kafka) => ("kafka", names(&kafka.topics)),
+            Ingress::Kinesis(kinesis) => ("kinesis", names(&kinesis.streams)),
         };
         connector(ingress.id().to_string(), kind, Some(place))
     };
@@ -93,10 +95,16 @@ pub(crate) fn egresses(application: &Application) -> Vec<api::Connector> {
             Egress::File(file) => ("file", Some(file.path.display().to_string())),
             Egress::Stdout(_) => ("stdout", None),
             Egress::Playground(playground) => ("playground", Some(playground.address.to_string())),
+            Egress::Kafka(kafka) => ("kafka", kafka.properties.get("bootstrap.servers").cloned()),
+            Egress::Kinesis(_) => ("kinesis", None),
         };
         connector(egress.id().to_string(), kind, place)
     };
     application.egresses.iter().map(egress).collect()
+}
+
+fn names(routes: &[StreamRoute]) -> String {
+    routes.iter().map(|route| route.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn connector(id: String, kind: &str, place: Option<String>) -> api::Connector {

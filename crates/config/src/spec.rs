@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use statera_model::{FunctionType, Name};
 
+use crate::spec_streams::{KafkaEgress, KafkaIngress, KinesisEgress, KinesisIngress};
+
 /// All modules of an application, merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Application {
@@ -164,6 +166,10 @@ pub enum Ingress {
     File(FileIngress),
     /// `io.statefun.playground.v1/ingress`
     Playground(PlaygroundIngress),
+    /// `io.statefun.kafka.v1/ingress`
+    Kafka(KafkaIngress),
+    /// `io.statefun.kinesis.v1/ingress`
+    Kinesis(KinesisIngress),
 }
 
 impl Ingress {
@@ -174,6 +180,8 @@ impl Ingress {
             Ingress::Http(http) => http.id.clone(),
             Ingress::File(file) => file.id.clone(),
             Ingress::Playground(_) => Name::from_parts("io.statefun.playground", "ingress"),
+            Ingress::Kafka(kafka) => kafka.id.clone(),
+            Ingress::Kinesis(kinesis) => kinesis.id.clone(),
         }
     }
 }
@@ -235,6 +243,10 @@ pub enum Egress {
     Stdout(StdoutEgress),
     /// `io.statefun.playground.v1/egress`
     Playground(PlaygroundEgress),
+    /// `io.statefun.kafka.v1/egress`
+    Kafka(KafkaEgress),
+    /// `io.statefun.kinesis.v1/egress`
+    Kinesis(KinesisEgress),
 }
 
 impl Egress {
@@ -245,6 +257,8 @@ impl Egress {
             Egress::File(file) => file.id.clone(),
             Egress::Stdout(stdout) => stdout.id.clone(),
             Egress::Playground(_) => Name::from_parts("io.statefun.playground", "egress"),
+            Egress::Kafka(kafka) => kafka.id.clone(),
+            Egress::Kinesis(kinesis) => kinesis.id.clone(),
         }
     }
 }

@@ -93,6 +93,14 @@ pub enum Error {
         /// The lines already read.
         lines: u64,
     },
+    /// This kind is served by a crate that the program was built without.
+    #[error(
+        "this program was built without {kind}; hint: use the released one, or add the feature when building"
+    )]
+    Elsewhere {
+        /// `Kafka` or `Kinesis`.
+        kind: &'static str,
+    },
     /// The stored position was not written by a file ingress of this or an earlier version.
     #[error(
         "the stored position of `{id}` is not that of a file; \

@@ -51,6 +51,8 @@ pub fn ingress(spec: &config::Ingress, engine: Arc<dyn Engine>) -> Result<Bound,
         config::Ingress::Playground(spec) => {
             Part::PlaygroundIngress(playground::PlaygroundIngress::bind(spec, engine)?)
         }
+        config::Ingress::Kafka(_) => return Err(Error::Elsewhere { kind: "Kafka" }),
+        config::Ingress::Kinesis(_) => return Err(Error::Elsewhere { kind: "Kinesis" }),
     }))
 }
 
@@ -70,6 +72,8 @@ pub fn egress(spec: &config::Egress) -> Result<OpenEgress, Error> {
             let (egress, server) = playground::egress(spec)?;
             OpenEgress { egress, server: Some(Bound(Part::PlaygroundEgress(server))) }
         }
+        config::Egress::Kafka(_) => return Err(Error::Elsewhere { kind: "Kafka" }),
+        config::Egress::Kinesis(_) => return Err(Error::Elsewhere { kind: "Kinesis" }),
     })
 }
 

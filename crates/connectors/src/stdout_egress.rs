@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use statera_config as config;
-use statera_ports::{BoxFuture, Egress, Sink, SinkBatch, SinkError, SinkPosition};
+use statera_ports::{BoxFuture, DataId, Egress, Sink, SinkBatch, SinkError, SinkPosition};
 use tokio::task::spawn_blocking;
 
 use crate::json_line;
@@ -22,8 +22,12 @@ pub(crate) fn egress(spec: &config::StdoutEgress) -> Egress {
 struct LineSink<W>(Arc<Mutex<W>>);
 
 impl<W: Write + Send + 'static> Sink for LineSink<W> {
-    fn recover(&mut self, _last: Option<SinkPosition>) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn recover(
+        &mut self,
+        _data: DataId,
+        _last: Option<SinkPosition>,
+    ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn write(&mut self, batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {

@@ -11,7 +11,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use statera_model::{FunctionType, Name};
 use statera_ports::{
-    Answer, BoxFuture, DeadLetterId, Engine, Refusal, Request, SourceBatch, SourceId, Stopping,
+    Answer, BoxFuture, DataId, DeadLetterId, Engine, Refusal, Request, SourceBatch, SourceId,
+    Stopping,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +22,11 @@ use tokio::time::timeout;
 use crate::{Bound, Error};
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Some data directory.
+pub(crate) fn data() -> DataId {
+    DataId("0123456789abcdef0123456789abcdef".into())
+}
 
 /// Waits for what must come soon.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

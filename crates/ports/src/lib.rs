@@ -161,11 +161,18 @@ pub enum SourceRecord {
 ///
 /// The engine keeps every record durably until [`Sink::write`] has confirmed it, and writes epoch after epoch in order.
 /// After a crash it calls [`Sink::recover`] with what the last confirmed write returned, as far as that had become
-/// durable, and then writes again everything after it: the same records in the same order. Which epochs share a batch may
-/// differ, so an epoch number alone does not tell what was written before. A sink is exactly-once if it undoes, recognises, or reproduces byte for byte what it has written after that position.
+/// durable, and then writes again everything after it: the same records in the same order. A batch holds whole epochs, but
+/// which of them share one may differ. A sink is exactly-once if it undoes, recognises, or reproduces byte for byte what
+/// it has written after that position.
 pub trait Sink: Send {
-    /// Prepares for writing after `last`. `None`: nothing was ever confirmed.
-    fn recover(&mut self, last: Option<SinkPosition>) -> BoxFuture<'_, Result<(), SinkError>>;
+    /// Prepares for writing after `last`; `None`: nothing was ever confirmed. `data` names the engine's data directory, which
+    /// alone gives epoch numbers a meaning. Returns where the destination stands, if it knows to be further: nothing up
+    /// to there is written again.
+    fn recover(
+        &mut self,
+        data: DataId,
+        last: Option<SinkPosition>,
+    ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>>;
 
     /// Makes the records of one epoch durable at the destination. What it returns becomes
     /// [`SinkPosition::position`]. After an error the same epoch is written again.
@@ -189,6 +196,16 @@ pub struct Egress {
 impl fmt::Debug for Egress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Egress").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Names a data directory, and what lives in it: unique, and the same for as long as that lives. 32 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataId(pub Arc<str>);
+
+impl fmt::Display for DataId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use statera_model::{EgressId, TypedValue};
-use statera_ports::{Sink, SinkBatch, SinkError, SinkPosition};
+use statera_model::{EgressId, Epoch, TypedValue};
+use statera_ports::{DataId, Sink, SinkBatch, SinkError, SinkPosition};
 use tokio::sync::Notify;
 
 use crate::pulse::Pulse;
@@ -61,6 +61,15 @@ impl SinkQueue {
         self.unconfirmed.load(Ordering::Relaxed) == 0
     }
 
+    /// Drops what is at its destination already.
+    fn discard(&self, up_to: Epoch) {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(batch) = batches.pop_front_if(|batch| batch.epoch <= up_to) {
+            self.bytes.fetch_sub(bytes(&batch.records), Ordering::Relaxed);
+            self.unconfirmed.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// The next batches as one, and how many they are: a sink that lags behind writes larger batches.
     async fn next(&self) -> (SinkBatch, usize) {
         loop {
@@ -96,14 +105,22 @@ fn bytes(records: &[TypedValue]) -> usize {
 /// Writes what is queued, for ever.
 pub(crate) async fn drive(
     id: EgressId,
+    data: DataId,
     mut sink: Box<dyn Sink>,
     last: Option<SinkPosition>,
     queue: Arc<SinkQueue>,
     pulse: Arc<Pulse>,
 ) {
     let mut retry = Retry { id: id.clone(), delay: RETRY_MIN };
-    while let Err(error) = sink.recover(last.clone()).await {
-        retry.pause("prepare", &error).await;
+    let further = loop {
+        match sink.recover(data.clone(), last.clone()).await {
+            Ok(further) => break further,
+            Err(error) => retry.pause("prepare", &error).await,
+        }
+    };
+    if let Some(position) = further {
+        queue.discard(position.epoch);
+        pulse.confirm(id.clone(), position);
     }
     loop {
         let (batch, count) = queue.next().await;
@@ -136,5 +153,55 @@ impl Retry {
         );
         tokio::time::sleep(self.delay).await;
         self.delay = (self.delay * 2).min(RETRY_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use statera_ports::BoxFuture;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Knows that it has what epochs up to 2 brought, and tells what it is given.
+    struct Ahead(mpsc::UnboundedSender<Epoch>);
+
+    impl Sink for Ahead {
+        fn recover(
+            &mut self,
+            _data: DataId,
+            last: Option<SinkPosition>,
+        ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
+            assert_eq!(last, None);
+            let further = SinkPosition { epoch: Epoch(2), position: Bytes::new() };
+            Box::pin(std::future::ready(Ok(Some(further))))
+        }
+
+        fn write(&mut self, batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {
+            self.0.send(batch.epoch).unwrap();
+            Box::pin(std::future::ready(Ok(Bytes::new())))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_destination_has_already_is_not_written_again() {
+        let batch = |epoch| SinkBatch {
+            epoch: Epoch(epoch),
+            records: vec![TypedValue::new("a/b", b"value")],
+        };
+        let queue = Arc::new(SinkQueue::new(vec![batch(1), batch(2), batch(3)]));
+        let (written, mut epochs) = mpsc::unbounded_channel();
+        let pulse = Arc::new(Pulse::new(Duration::ZERO, Duration::from_secs(1)));
+        let id = EgressId::parse("test/out").unwrap();
+        let data = DataId("0".into());
+        let sink = Box::new(Ahead(written));
+        let driver = tokio::spawn(drive(id, data, sink, None, queue.clone(), pulse));
+        assert_eq!(epochs.recv().await, Some(Epoch(3)));
+        while !queue.is_drained() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(queue.bytes(), 0);
+        driver.abort();
     }
 }

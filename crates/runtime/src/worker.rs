@@ -147,7 +147,7 @@ impl Worker {
         let mut sinks = Vec::new();
         for Egress { id, sink, .. } in egresses {
             let (last, queue) = (recovered.sinks.get(&id).cloned(), queues[&id].clone());
-            sinks.push(tokio::spawn(drive(id, sink, last, queue, pulse.clone())));
+            sinks.push(tokio::spawn(drive(id, data.id.clone(), sink, last, queue, pulse.clone())));
         }
         Ok(Worker { engine: Engine { shared }, threads, sinks, failure, _data: data })
     }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use statera_config as config;
-use statera_ports::{BoxFuture, Egress, Sink, SinkBatch, SinkError, SinkPosition};
+use statera_ports::{BoxFuture, DataId, Egress, Sink, SinkBatch, SinkError, SinkPosition};
 use tokio::task::spawn_blocking;
 
 use crate::json_line;
@@ -45,13 +45,18 @@ pub(crate) fn egress(spec: &config::FileEgress) -> Egress {
 struct FileSink(Arc<Mutex<OutputFile>>);
 
 impl Sink for FileSink {
-    fn recover(&mut self, last: Option<SinkPosition>) -> BoxFuture<'_, Result<(), SinkError>> {
+    fn recover(
+        &mut self,
+        _data: DataId,
+        last: Option<SinkPosition>,
+    ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
         Box::pin(self.blocking(move |file| {
             let confirmed = match &last {
                 None => None,
                 Some(last) => Some(decode(&last.position).ok_or_else(|| foreign_position(file))?),
             };
-            file.recover(confirmed)
+            // What it holds beyond that is cut off.
+            file.recover(confirmed).map(|()| None)
         }))
     }
 

@@ -6,7 +6,7 @@ use statera_model::{Epoch, TypedValue};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::name;
+use crate::testing::{data, name};
 
 const OTHERS: &[u8] = b"what somebody else wrote\n";
 
@@ -42,7 +42,7 @@ async fn write(sink: &mut dyn Sink, from: u64) -> Vec<SinkPosition> {
 async fn whole_file() -> (TempDir, PathBuf, Vec<u8>, Vec<SinkPosition>) {
     let (directory, path) = place();
     let mut sink = sink(&path);
-    sink.recover(None).await.unwrap();
+    sink.recover(data(), None).await.unwrap();
     let positions = write(&mut *sink, 1).await;
     let content = fs::read(&path).unwrap();
     (directory, path, content, positions)
@@ -82,7 +82,7 @@ async fn wherever_a_crash_cuts_the_file_it_is_the_same_after_recovery() {
 async fn recover_and_write(path: &std::path::Path, last: Option<SinkPosition>) {
     let mut sink = sink(path);
     let next = last.as_ref().map_or(1, |last| last.epoch.0 + 1);
-    sink.recover(last).await.unwrap();
+    sink.recover(data(), last).await.unwrap();
     write(&mut *sink, next).await;
 }
 
@@ -91,7 +91,7 @@ async fn a_sink_that_recovers_twice_writes_once() {
     let (_directory, path, content, positions) = whole_file().await;
     let mut sink = sink(&path);
     for _ in 0..2 {
-        sink.recover(Some(positions[1].clone())).await.unwrap();
+        sink.recover(data(), Some(positions[1].clone())).await.unwrap();
         write(&mut *sink, 3).await;
     }
     assert!(fs::read(&path).unwrap() == content);
@@ -103,8 +103,8 @@ async fn check_recover(last: Option<SinkPosition>, content: Option<&[u8]>, expec
         fs::write(&path, content).unwrap();
     }
     let mut sink = sink(&path);
-    let result = match sink.recover(last).await {
-        Ok(()) => sink.write(batch(1)).await.map(drop),
+    let result = match sink.recover(data(), last).await {
+        Ok(_) => sink.write(batch(1)).await.map(drop),
         Err(error) => Err(error),
     };
     let error = result.unwrap_err().to_string();
@@ -128,7 +128,7 @@ async fn writing_goes_on_when_the_foreign_file_is_gone() {
     let (_directory, path) = place();
     fs::write(&path, OTHERS).unwrap();
     let mut sink = sink(&path);
-    sink.recover(None).await.unwrap();
+    sink.recover(data(), None).await.unwrap();
     sink.write(batch(1)).await.unwrap_err();
     fs::rename(&path, path.with_extension("old")).unwrap();
     let length = decode(&sink.write(batch(1)).await.unwrap()).unwrap();
@@ -139,21 +139,21 @@ async fn writing_goes_on_when_the_foreign_file_is_gone() {
 async fn only_one_sink_writes_to_a_file() {
     let (directory, path) = place();
     let mut first = sink(&path);
-    first.recover(None).await.unwrap();
+    first.recover(data(), None).await.unwrap();
     let mut second = sink(&path);
-    let error = second.recover(None).await.unwrap_err().to_string();
+    let error = second.recover(data(), None).await.unwrap_err().to_string();
     expect!["`<directory>/out.jsonl` is locked by another egress or program that writes to it; hint: give each egress a file of its own"].assert_eq(&error.replace(&*directory.path().to_string_lossy(), "<directory>"));
     first.write(batch(1)).await.unwrap();
     drop(first);
-    second.recover(None).await.unwrap();
+    second.recover(data(), None).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_directory_that_does_not_exist_is_an_error() {
     let (_directory, path) = place();
-    let error = sink(&path.join("nowhere")).recover(None).await.unwrap_err();
+    let error = sink(&path.join("nowhere")).recover(data(), None).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot open"), "{error}");
     File::create(&path).unwrap();
-    let error = sink(path.parent().unwrap()).recover(None).await.unwrap_err();
+    let error = sink(path.parent().unwrap()).recover(data(), None).await.unwrap_err();
     assert!(error.to_string().contains("is not a regular file"), "{error}");
 }

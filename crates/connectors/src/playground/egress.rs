@@ -14,7 +14,7 @@ use hyper::{StatusCode, Uri};
 use serde_json::Value;
 use statera_config as config;
 use statera_model::{Name, TypedValue};
-use statera_ports::{BoxFuture, Egress, Sink, SinkBatch, SinkError, SinkPosition};
+use statera_ports::{BoxFuture, DataId, Egress, Sink, SinkBatch, SinkError, SinkPosition};
 
 use super::with_status_header;
 use crate::Error;
@@ -80,8 +80,12 @@ fn take(topics: &Topics, uri: &Uri) -> Result<Response, Problem> {
 struct TopicsSink(Arc<Topics>);
 
 impl Sink for TopicsSink {
-    fn recover(&mut self, _last: Option<SinkPosition>) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn recover(
+        &mut self,
+        _data: DataId,
+        _last: Option<SinkPosition>,
+    ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn write(&mut self, batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {

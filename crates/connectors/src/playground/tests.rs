@@ -7,7 +7,7 @@ use statera_config as config;
 use statera_model::{Address, Epoch, TypedValue};
 use statera_ports::{Egress, SinkBatch};
 
-use crate::testing::{FakeEngine, any_port, name, request, start};
+use crate::testing::{FakeEngine, any_port, data, name, request, start};
 
 async fn ingress() -> (Arc<FakeEngine>, SocketAddr) {
     let (engine, _) = FakeEngine::new();
@@ -104,7 +104,7 @@ fn batch(records: Vec<TypedValue>) -> SinkBatch {
 #[tokio::test]
 async fn records_are_taken_one_by_one_in_order() {
     let (mut egress, address, _engine) = egress().await;
-    egress.sink.recover(None).await.unwrap();
+    egress.sink.recover(data(), None).await.unwrap();
     let records = ["one", "two"]
         .map(|text| record(&format!(r#"{{"topic":"greetings","payload":"{text}"}}"#)));
     egress.sink.write(batch(records.to_vec())).await.unwrap();
