@@ -66,8 +66,8 @@ pub enum Input {
     },
     /// The store now serves all changes up to this epoch.
     Flushed(Epoch),
-    /// Time has passed. Only this sends delayed messages that are due, and only so many at once: whatever else comes
-    /// goes between.
+    /// Time has passed. Only this sends delayed messages that are due, and only so many at once, and between two cuts:
+    /// whatever else comes goes between.
     Tick,
     /// Put what lies in a dead letter back into its mailbox. Refused with [`Effect::Unknown`] if there is no such
     /// letter.
@@ -351,3 +351,7 @@ pub(crate) const LOCAL_MAX: usize = 32;
 
 /// Delayed messages sent by one [`Input::Tick`], so that a great number due at once does not hold up other work.
 pub(crate) const DUE_PER_APPLY_MAX: usize = 1_000;
+
+/// Delayed messages sent between two cuts: each leaves several changes, and whoever waits for an epoch waits for all that is in
+/// it.
+pub(crate) const DUE_PER_EPOCH_MAX: usize = 8_192;

@@ -49,6 +49,7 @@ impl Shard {
         self.open = Some(OpenPart { epoch: cut.epoch, delta, releases, awaited });
         self.epoch = cut.epoch.next();
         self.outbox.cut();
+        self.due_sent = 0;
         if self.config.shards > 1 {
             self.effects.push(Effect::Marker(cut.clone()));
         }

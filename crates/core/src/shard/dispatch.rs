@@ -6,7 +6,7 @@ use statera_ports::Batch;
 
 use super::{Alarm, Shard, TOUCHED_AT_ONCE};
 use crate::functions::{Admission, Function, time_to_live};
-use crate::input::{DUE_PER_APPLY_MAX, Effect, InvocationId};
+use crate::input::{DUE_PER_APPLY_MAX, DUE_PER_EPOCH_MAX, Effect, InvocationId};
 use crate::instance::{Cell, CellStatus, Instance, Marks, Phase};
 use crate::keys;
 use crate::mailbox::Mails;
@@ -384,8 +384,9 @@ impl Shard {
     }
 
     pub(super) fn send_due(&mut self) {
-        for _ in 0..DUE_PER_APPLY_MAX {
+        for _ in 0..DUE_PER_APPLY_MAX.min(DUE_PER_EPOCH_MAX - self.due_sent) {
             let Some(message) = self.delays.pop_due(self.now) else { return };
+            self.due_sent += 1;
             self.route(message.target, Some(message.sender), message.argument);
         }
     }

@@ -23,8 +23,8 @@ use crate::delays::Delays;
 use crate::delta::DeltaWriter;
 use crate::functions::Function;
 use crate::input::{
-    CALL_FUNCTION, Config, Effect, Input, InvocationId, LOCAL_MAX, PeerItem, PeerMessage, Releases,
-    Wants,
+    CALL_FUNCTION, Config, DUE_PER_EPOCH_MAX, Effect, Input, InvocationId, LOCAL_MAX, PeerItem,
+    PeerMessage, Releases, Wants,
 };
 use crate::instance::{Instance, Instances, Marks, Phase, Trouble};
 use crate::keys;
@@ -81,6 +81,8 @@ pub struct Shard {
     flushed: Epoch,
     alarms: BinaryHeap<Reverse<(Millis, u64, Alarm)>>,
     in_flight: usize,
+    /// Delayed messages sent since the last cut.
+    due_sent: usize,
     sequence: u64,
     attempt: u64,
     alarm_order: u64,
@@ -159,6 +161,7 @@ impl Shard {
             flushed: Epoch::ZERO,
             alarms: BinaryHeap::new(),
             in_flight: 0,
+            due_sent: 0,
             sequence: 0,
             attempt: 0,
             alarm_order: 0,
@@ -234,13 +237,14 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
         let alarm = self.alarms.peek().map(|Reverse((at, _, _))| *at);
-        [alarm, self.delays.next_due(), self.calls.next_expiry()].into_iter().flatten().min()
+        let delayed = self.delays.next_due().filter(|_| self.due_sent < DUE_PER_EPOCH_MAX);
+        [alarm, delayed, self.calls.next_expiry()].into_iter().flatten().min()
     }
 
     /// How urgently this shard wants to be cut.
     #[must_use]
     pub fn wants(&self) -> Wants {
-        if !self.releases.is_empty() {
+        if !self.releases.is_empty() || self.due_sent >= DUE_PER_EPOCH_MAX {
             Wants::Now
         } else if !self.pending.is_empty() || !self.dirty.is_empty() || self.delays.is_changed() {
             Wants::Soon
