@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::problem::quoted;
 use crate::report::{Finding, Place, Report};
+use crate::secrets;
 use crate::yaml::{Content, Node, Scalar};
 
 /// How deep defaults may be nested.
@@ -153,8 +154,12 @@ impl Fault {
         }
     }
 
-    /// At the reference itself if it stands in the line as it is, else at the value.
-    fn finding(self, place: Place, path: &str, report: &Report) -> Finding {
+    /// At the reference itself if it stands in the line as it is, else at the value. What looks like a reference may be a
+    /// part of a secret.
+    fn finding(mut self, place: Place, path: &str, report: &Report) -> Finding {
+        if secrets::is_named(path) && !secrets::is_reference(&self.reference) {
+            self.message = self.message.replace(&quoted(&self.reference), "`${…`");
+        }
         let mut place = place;
         let line: Vec<char> = report.line(place.file, place.line).chars().collect();
         let reference: Vec<char> = self.reference.chars().collect();

@@ -23,6 +23,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod date;
 mod engine;
 mod interpolate;
 mod kinds;
@@ -33,6 +34,7 @@ mod reader;
 mod reference;
 mod report;
 mod scalar;
+mod secrets;
 mod source;
 mod spec;
 mod spec_streams;

@@ -6,7 +6,7 @@ use statera_model::FunctionType;
 
 use crate::engine::EngineOverrides;
 use crate::interpolate::Interpolation;
-use crate::kinds::{KINDS, Kind, Reader, Role};
+use crate::kinds::{KINDS, Kind};
 use crate::legacy;
 use crate::problem::{Problems, quoted};
 use crate::reader::{At, Field, Form, Need, Unknown};
@@ -224,19 +224,7 @@ fn read_document(document: &Document, universe: &mut Universe, report: &Report<'
         return kind_error(unknown_kind(&document.kind));
     };
     universe.declared(kind.role);
-    match &kind.reader {
-        Reader::Spec(read) => read(&at, universe),
-        Reader::NotYet => {
-            let message = format!("the kind `{}` is not supported by this build yet", kind.name);
-            let hint = match kind.role {
-                Role::Ingress => {
-                    "use `io.statera.v1/http-ingress` or `io.statera.v1/file-ingress` instead"
-                }
-                _ => "use `io.statera.v1/file-egress` or `io.statera.v1/stdout-egress` instead",
-            };
-            kind_error(Wrong::new(message, hint));
-        }
-    }
+    (kind.read)(&at, universe);
 }
 
 fn unknown_kind(kind: &str) -> Wrong {
@@ -252,8 +240,7 @@ fn unknown_kind(kind: &str) -> Wrong {
     let near: Vec<_> = nearest.iter().filter(|(distance, _)| *distance <= tolerated).collect();
     let hint = match near.as_slice() {
         [] => {
-            let usable = KINDS.iter().filter(|kind| matches!(kind.reader, Reader::Spec(_)));
-            let all: Vec<_> = usable.map(|kind| format!("  {}", kind.name)).collect();
+            let all: Vec<_> = KINDS.iter().map(|kind| format!("  {}", kind.name)).collect();
             format!("the kinds are\n{}", all.join("\n"))
         }
         [(_, name)] => format!("did you mean `{name}`?"),

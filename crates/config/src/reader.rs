@@ -34,6 +34,8 @@ pub(crate) enum Form {
 pub(crate) enum Need {
     /// An error that suggests this value.
     Required(&'static str),
+    /// The same, but only then.
+    RequiredBy { when: &'static str, example: &'static str },
     /// It is as if this were written.
     Default(&'static str),
     /// It is off; the text says what that means, if it must be said.
@@ -203,7 +205,7 @@ impl<'t> Object<'t> {
     /// The value of a field that must be there.
     pub(crate) fn required(&self, name: &str) -> Option<At<'t>> {
         self.child(name).or_else(|| {
-            self.missing(name);
+            self.missing(name, "");
             None
         })
     }
@@ -215,7 +217,7 @@ impl<'t> Object<'t> {
             None => match self.known(name).need {
                 Need::Default(text) => Some(parse(text).expect("defaults in tables are valid")),
                 _ => {
-                    self.missing(name);
+                    self.missing(name, "");
                     None
                 }
             },
@@ -238,7 +240,7 @@ impl<'t> Object<'t> {
     pub(crate) fn default_text(&self, name: &str) -> &'static str {
         match self.known(name).need {
             Need::Default(text) => text,
-            Need::Required(_) | Need::Optional(_) => "",
+            Need::Required(_) | Need::RequiredBy { .. } | Need::Optional(_) => "",
         }
     }
 
@@ -250,7 +252,8 @@ impl<'t> Object<'t> {
         self.field(name).expect("only fields of the table are read")
     }
 
-    fn missing(&self, name: &str) {
+    /// Says that a field is missing; `or` ends the hint with what would do too.
+    pub(crate) fn missing(&self, name: &str, or: &str) {
         let message = match self.misspelt(name) {
             Some(entry) => format!("`{name}` is missing, but there is {}", quoted(&entry.key)),
             None => format!("`{name}` is missing"),
@@ -261,8 +264,10 @@ impl<'t> Object<'t> {
             (None, Need::Required(example)) if example.starts_with('\n') => {
                 format!("add\n{name}:{example}")
             }
-            (None, Need::Required(example)) => format!("add `{name}: {example}`"),
-            (None, _) => format!("add `{name}`"),
+            (None, Need::Required(example) | Need::RequiredBy { example, .. }) => {
+                format!("add `{name}: {example}`{or}")
+            }
+            (None, _) => format!("add `{name}`{or}"),
         };
         self.at.report.add(Finding::error(place, &self.path(name), message).hint(hint));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::engine::settings::{SETTINGS, Standard};
-use crate::kinds::{KINDS, Kind, Reader};
+use crate::kinds::{KINDS, Kind};
 use crate::load::DOCUMENT;
 use crate::reader::{Field, Form, Need};
 
@@ -39,12 +39,8 @@ pub fn module_reference() -> String {
     let mut page = format!("{GENERATED}\n{MODULE_INTRODUCTION}\n");
     table(&mut page, DOCUMENT);
     page.push_str(MODULE_RULES);
-    for kind in KINDS.iter().filter(|kind| matches!(kind.reader, Reader::Spec(_))) {
+    for kind in KINDS {
         kind_section(&mut page, kind);
-    }
-    page.push_str("\n## Not supported yet\n\n");
-    for kind in KINDS.iter().filter(|kind| matches!(kind.reader, Reader::NotYet)) {
-        let _ = writeln!(page, "* `{}`", kind.name);
     }
     page
 }
@@ -88,6 +84,7 @@ fn table(page: &mut String, fields: &[Field]) {
         };
         let default = match field.need {
             Need::Required(_) => "required".to_owned(),
+            Need::RequiredBy { when, .. } => format!("required {when}"),
             Need::Default(text) => format!("`{text}`"),
             Need::Optional(text) => text.to_owned(),
         };
@@ -155,5 +152,8 @@ The single-document format of older StateFun versions, `version: "3.0"`, is read
 
 *Name*: `<namespace>/<name>` with exactly one slash. *Duration*: an integer and a unit, `d`, `h`, `min`, `s`, `ms`, `µs` or `ns`;
 without a unit it is milliseconds. *Size*: bytes, or an integer and `KiB`, `MiB`, `GiB` or `TiB`. *Location*: the path of a file, or
-a `file:` URI. *Address*: an IP address or `localhost`, and a port.
+a `file:` URI. *Address*: an IP address or `localhost`, and a port. *Date*: exactly as `2020-02-01 04:15:00.000 +0000`, with three
+digits of a second and `+0000` for `Z`. *Properties*: a list of `- name: value`; of several values of one name the last counts.
+
+Values whose names look like those of secrets, such as `secretAccessKey` and `ssl.key.password`, are not shown in messages.
 "#;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::Source;
 use crate::problem::{Location, Origin, Problem, Problems, Severity};
+use crate::secrets;
 
 /// A place in one of the sources. Lines and columns count from 1, columns and the width are in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +149,7 @@ impl<'s> Report<'s> {
             line: place.line,
             column: place.column,
             width: place.width.max(1),
-            excerpt: self.line(place.file, place.line).to_owned(),
+            excerpt: secrets::masked(self.line(place.file, place.line)),
         }
     }
 }

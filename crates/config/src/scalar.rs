@@ -9,11 +9,20 @@ use statera_model::{FunctionType, Name};
 use crate::FunctionPattern;
 use crate::problem::quoted;
 use crate::report::Wrong;
+use crate::words;
 
 pub(crate) type Parsed<T> = Result<T, Wrong>;
 
 pub(crate) fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
+}
+
+/// As [`text`], but not nothing.
+pub(crate) fn some_text(text: &str) -> Parsed<String> {
+    match text.trim() {
+        "" => Err(Wrong::new("the value is empty", "write the value, or remove the line")),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// As YAML writes them: decimal, `0x…`, `0o…`, `_` between digits.
@@ -59,6 +68,19 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
             "write `true` or `false`",
         )),
     }
+}
+
+/// One of several words.
+pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let hint = match words::meant(text, choices.iter().map(|(name, _)| *name)) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("write one of {}", names.join(", ")),
+    };
+    Err(Wrong::new(format!("{} is not one of {}", quoted(text), names.join(", ")), hint))
 }
 
 const UNITS: &[(u64, &[&str])] = &[

@@ -1,19 +1,22 @@
-//! Kafka and Kinesis, as types.
+//! Kafka and Kinesis, as types. `Debug` shows no secrets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use statera_model::{FunctionType, Name};
 
+use crate::secrets::Shown;
+
 /// Records of Kafka topics (`io.statefun.kafka.v1/ingress`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct KafkaIngress {
     /// Its id.
     pub id: Name,
     /// Properties of the client as it should get them: `address`, `consumerGroupId` and `autoOffsetResetPosition` are
     /// already written into `bootstrap.servers`, `group.id` and `auto.offset.reset`. Names are those the user wrote,
-    /// which may be ones of Kafka's Java client.
+    /// which may be ones of Kafka's Java client; those for Flink are not among them.
     pub properties: BTreeMap<String, String>,
     /// The topics, with distinct names. At least one.
     pub topics: Vec<StreamRoute>,
@@ -68,11 +71,12 @@ pub enum BadRecords {
 }
 
 /// Records for Kafka topics (`io.statefun.kafka.v1/egress`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct KafkaEgress {
     /// Its id.
     pub id: Name,
-    /// Properties of the client; `address` is already written into `bootstrap.servers`.
+    /// Properties of the client; `address` is already written into `bootstrap.servers`. Exactly once there is no
+    /// `transaction.timeout.ms`: [`Delivery`] has it.
     pub properties: BTreeMap<String, String>,
     /// How surely records arrive. Default at least once.
     pub delivery: Delivery,
@@ -93,7 +97,7 @@ pub enum Delivery {
 }
 
 /// Records of Kinesis streams (`io.statefun.kinesis.v1/ingress`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct KinesisIngress {
     /// Its id.
     pub id: Name,
@@ -123,7 +127,7 @@ pub enum KinesisStartup {
 }
 
 /// Records for Kinesis streams (`io.statefun.kinesis.v1/egress`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct KinesisEgress {
     /// Its id.
     pub id: Name,
@@ -174,8 +178,8 @@ pub enum AwsCredentials {
     },
 }
 
-impl std::fmt::Debug for AwsCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for AwsCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AwsCredentials::Default => f.write_str("Default"),
             AwsCredentials::Basic { access_key_id, .. } => f
@@ -186,5 +190,54 @@ impl std::fmt::Debug for AwsCredentials {
                 f.debug_struct("Profile").field("name", name).field("path", path).finish()
             }
         }
+    }
+}
+
+impl fmt::Debug for KafkaIngress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaIngress")
+            .field("id", &self.id)
+            .field("properties", &Shown(&self.properties))
+            .field("topics", &self.topics)
+            .field("startup", &self.startup)
+            .field("bad_records", &self.bad_records)
+            .field("discovery", &self.discovery)
+            .finish()
+    }
+}
+
+impl fmt::Debug for KafkaEgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaEgress")
+            .field("id", &self.id)
+            .field("properties", &Shown(&self.properties))
+            .field("delivery", &self.delivery)
+            .finish()
+    }
+}
+
+impl fmt::Debug for KinesisIngress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisIngress")
+            .field("id", &self.id)
+            .field("region", &self.region)
+            .field("credentials", &self.credentials)
+            .field("startup", &self.startup)
+            .field("streams", &self.streams)
+            .field("properties", &Shown(&self.properties))
+            .field("bad_records", &self.bad_records)
+            .finish()
+    }
+}
+
+impl fmt::Debug for KinesisEgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisEgress")
+            .field("id", &self.id)
+            .field("region", &self.region)
+            .field("credentials", &self.credentials)
+            .field("outstanding_max", &self.outstanding_max)
+            .field("properties", &Shown(&self.properties))
+            .finish()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub use overrides::EngineOverrides;
 
 use crate::EngineSettings;
-use crate::kinds::{Kind, Reader, Role};
+use crate::kinds::{Kind, Role};
 use crate::problem::quoted;
 use crate::reader::At;
 use crate::report::{Finding, Report, Where, Wrong};
@@ -23,7 +23,7 @@ pub(crate) const KIND: Kind = Kind {
     role: Role::Engine,
     about: "How the engine runs: see [engine settings](engine-settings.md). At most one document in all files.",
     fields: &[],
-    reader: Reader::Spec(read),
+    read,
 };
 
 const POLICIES: &str = "failures.overrides.";

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::problem::quoted;
 use crate::report::Wrong;
 use crate::scalar::{self, Parsed};
-use crate::words;
 use crate::{
     Durability, EngineSettings, EpochSettings, FailurePolicy, FailureSettings, LimitSettings,
     MemorySettings,
@@ -221,8 +219,8 @@ impl Setting {
             Value::Size(set) => set(settings, scalar::size(text)?),
             Value::Duration { zero: true, set } => set(settings, scalar::duration(text)?),
             Value::Duration { zero: false, set } => set(settings, scalar::positive_duration(text)?),
-            Value::Durability => settings.durability = choice(text, DURABILITIES)?,
-            Value::Policy => settings.failures.policy = choice(text, POLICIES)?,
+            Value::Durability => settings.durability = scalar::choice(text, DURABILITIES)?,
+            Value::Policy => settings.failures.policy = scalar::choice(text, POLICIES)?,
             Value::Policies => {
                 let hint = "override one function: `failures.overrides.<namespace>/<name>`";
                 return Err(Wrong::new(format!("`{}` is not a single value", self.path), hint));
@@ -235,7 +233,7 @@ impl Setting {
 /// Sets the policy for a function or a namespace.
 pub(crate) fn set_policy(settings: &mut EngineSettings, pattern: &str, text: &str) -> Parsed<()> {
     scalar::pattern(pattern)?;
-    let policy = choice(text, POLICIES)?;
+    let policy = scalar::choice(text, POLICIES)?;
     settings.failures.overrides.insert(pattern.to_owned(), policy);
     Ok(())
 }
@@ -248,18 +246,6 @@ const POLICIES: &[(&str, FailurePolicy)] = &[
     ("dead-letter", FailurePolicy::DeadLetter),
     ("pause", FailurePolicy::Pause),
 ];
-
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
-    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
-        return Ok(*value);
-    }
-    let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let hint = match words::meant(text, choices.iter().map(|(name, _)| *name)) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("write one of {}", names.join(", ")),
-    };
-    Err(Wrong::new(format!("{} is not one of {}", quoted(text), names.join(", ")), hint))
-}
 
 impl Value {
     /// What can be written, for the documentation.

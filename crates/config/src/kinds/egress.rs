@@ -1,7 +1,7 @@
 //! Where records leave.
 
 use crate::kinds::ingress::{PLAYGROUND_HOST, field, playground_address};
-use crate::kinds::{Kind, Reader, Role};
+use crate::kinds::{Kind, Role};
 use crate::reader::{At, Field, Form, Need, Unknown};
 use crate::scalar;
 use crate::universe::{Binding, Universe};
@@ -12,7 +12,7 @@ pub(crate) const FILE: Kind = Kind {
     role: Role::Egress,
     about: "A line of JSON for each record, exactly once.",
     fields: FILE_FIELDS,
-    reader: Reader::Spec(file),
+    read: file,
 };
 
 pub(crate) const STDOUT: Kind = Kind {
@@ -20,7 +20,7 @@ pub(crate) const STDOUT: Kind = Kind {
     role: Role::Egress,
     about: "A line of JSON on standard output for each record, at least once.",
     fields: STDOUT_FIELDS,
-    reader: Reader::Spec(stdout),
+    read: stdout,
 };
 
 pub(crate) const PLAYGROUND: Kind = Kind {
@@ -28,7 +28,7 @@ pub(crate) const PLAYGROUND: Kind = Kind {
     role: Role::Egress,
     about: "The egress of the StateFun playground: `GET /<topic>` takes one record. Its id is `io.statefun.playground/egress`.",
     fields: PLAYGROUND_FIELDS,
-    reader: Reader::Spec(playground),
+    read: playground,
 };
 
 static FILE_FIELDS: &[Field] = &[

@@ -2,7 +2,7 @@
 
 use crate::kinds::transport::{self, TIMEOUTS, TRANSPORTS};
 use crate::kinds::url::url_template;
-use crate::kinds::{Kind, Reader, Role};
+use crate::kinds::{Kind, Role};
 use crate::reader::{At, Field, Form, Need, Object, Unknown};
 use crate::report::Wrong;
 use crate::scalar::{self, Parsed};
@@ -14,7 +14,7 @@ pub(crate) const V2: Kind = Kind {
     role: Role::Endpoint,
     about: "Functions behind HTTP.",
     fields: V2_FIELDS,
-    reader: Reader::Spec(v2),
+    read: v2,
 };
 
 pub(crate) const V1: Kind = Kind {
@@ -22,7 +22,7 @@ pub(crate) const V1: Kind = Kind {
     role: Role::Endpoint,
     about: "Functions behind HTTP, always called by the okhttp transport.",
     fields: V1_FIELDS,
-    reader: Reader::Spec(v1),
+    read: v1,
 };
 
 const FUNCTIONS: Field = Field {

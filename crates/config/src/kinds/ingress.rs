@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::kinds::{Kind, Reader, Role};
+use crate::kinds::{Kind, Role};
 use crate::reader::{At, Field, Form, Need, Object, Unknown};
 use crate::report::Wrong;
 use crate::scalar;
@@ -14,7 +14,7 @@ pub(crate) const HTTP: Kind = Kind {
     role: Role::Ingress,
     about: "Messages and calls over HTTP. They are acknowledged when they are durable.",
     fields: HTTP_FIELDS,
-    reader: Reader::Spec(http),
+    read: http,
 };
 
 pub(crate) const FILE: Kind = Kind {
@@ -22,7 +22,7 @@ pub(crate) const FILE: Kind = Kind {
     role: Role::Ingress,
     about: "A message for each line of a file of JSON values, exactly once.",
     fields: FILE_FIELDS,
-    reader: Reader::Spec(file),
+    read: file,
 };
 
 pub(crate) const PLAYGROUND: Kind = Kind {
@@ -30,7 +30,7 @@ pub(crate) const PLAYGROUND: Kind = Kind {
     role: Role::Ingress,
     about: "The ingress of the StateFun playground: `PUT /<namespace>/<name>/<id>`. Its id is `io.statefun.playground/ingress`.",
     fields: PLAYGROUND_FIELDS,
-    reader: Reader::Spec(playground),
+    read: playground,
 };
 
 pub(crate) const fn field(
@@ -179,7 +179,7 @@ fn record(at: &At<'_>, universe: &mut Universe) -> Option<FileRecord> {
 }
 
 /// The items of a list that may not be empty.
-fn some<'t>(at: &At<'t>, noun: &str) -> Option<Vec<At<'t>>> {
+pub(crate) fn some<'t>(at: &At<'t>, noun: &str) -> Option<Vec<At<'t>>> {
     let items = at.items()?;
     if items.is_empty() {
         at.add(Wrong::new("the list is empty", format!("add at least one {noun}")));

@@ -6,6 +6,9 @@ use crate::universe::Universe;
 pub(crate) mod egress;
 pub(crate) mod endpoint;
 pub(crate) mod ingress;
+pub(crate) mod kafka;
+pub(crate) mod kinesis;
+pub(crate) mod streams;
 pub(crate) mod transport;
 pub(crate) mod url;
 
@@ -17,7 +20,8 @@ pub(crate) struct Kind {
     pub(crate) about: &'static str,
     /// The fields of its `spec`.
     pub(crate) fields: &'static [Field],
-    pub(crate) reader: Reader,
+    /// Reads its `spec`. Adds what it finds to the application, even if something is wrong with the rest.
+    pub(crate) read: fn(&At<'_>, &mut Universe),
 }
 
 /// What a document contributes to the application.
@@ -29,34 +33,22 @@ pub(crate) enum Role {
     Engine,
 }
 
-/// How the `spec` of a kind is read.
-pub(crate) enum Reader {
-    /// Adds what it finds to the application, even if something is wrong with the rest.
-    Spec(fn(&At<'_>, &mut Universe)),
-    /// Known, but not available.
-    NotYet,
-}
-
 /// All kinds.
 pub(crate) static KINDS: &[Kind] = &[
     endpoint::V2,
     endpoint::V1,
     ingress::HTTP,
     ingress::FILE,
+    kafka::INGRESS,
+    kinesis::INGRESS,
     ingress::PLAYGROUND,
     egress::FILE,
     egress::STDOUT,
+    kafka::EGRESS,
+    kinesis::EGRESS,
     egress::PLAYGROUND,
     crate::engine::KIND,
-    not_yet("io.statefun.kafka.v1/ingress", Role::Ingress),
-    not_yet("io.statefun.kafka.v1/egress", Role::Egress),
-    not_yet("io.statefun.kinesis.v1/ingress", Role::Ingress),
-    not_yet("io.statefun.kinesis.v1/egress", Role::Egress),
 ];
-
-const fn not_yet(name: &'static str, role: Role) -> Kind {
-    Kind { name, role, about: "", fields: &[], reader: Reader::NotYet }
-}
 
 impl Kind {
     pub(crate) fn find(name: &str) -> Option<&'static Kind> {

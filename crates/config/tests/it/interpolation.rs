@@ -112,9 +112,13 @@ spec:
           io.statefun.endpoints.v1/http
           io.statera.v1/http-ingress
           io.statera.v1/file-ingress
+          io.statefun.kafka.v1/ingress
+          io.statefun.kinesis.v1/ingress
           io.statefun.playground.v1/ingress
           io.statera.v1/file-egress
           io.statera.v1/stdout-egress
+          io.statefun.kafka.v1/egress
+          io.statefun.kinesis.v1/egress
           io.statefun.playground.v1/egress
           io.statera.v1/engine
 
@@ -143,9 +147,13 @@ spec: { id: a/b, path: '${X}', records: [{ valueType: a/b, key: '', targets: [ex
           io.statefun.endpoints.v1/http
           io.statera.v1/http-ingress
           io.statera.v1/file-ingress
+          io.statefun.kafka.v1/ingress
+          io.statefun.kinesis.v1/ingress
           io.statefun.playground.v1/ingress
           io.statera.v1/file-egress
           io.statera.v1/stdout-egress
+          io.statefun.kafka.v1/egress
+          io.statefun.kinesis.v1/egress
           io.statefun.playground.v1/egress
           io.statera.v1/engine
 

@@ -245,24 +245,6 @@ spec: {{ port: 8091, topics: greetings }}
 }
 
 #[test]
-fn kafka_and_kinesis_are_known_but_not_there_yet() {
-    check(
-        &format!(
-            "{ENDPOINT}kind: io.statefun.kafka.v1/ingress\nspec:\n  id: example/names\n  topics: []\n"
-        ),
-        expect![[r#"
-            error: the kind `io.statefun.kafka.v1/ingress` is not supported by this build yet
-             --> module.yaml:7:7 (kind)
-              |
-            7 | kind: io.statefun.kafka.v1/ingress
-              |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-            hint: use `io.statera.v1/http-ingress` or `io.statera.v1/file-ingress` instead
-
-            1 error"#]],
-    );
-}
-
-#[test]
 fn unknown_kinds_are_compared_with_the_known_ones() {
     check_messages(
         &[
@@ -288,9 +270,13 @@ fn unknown_kinds_are_compared_with_the_known_ones() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
             kind: there is no kind `com.example/custom-egress`
@@ -299,9 +285,13 @@ fn unknown_kinds_are_compared_with_the_known_ones() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
         "#]],

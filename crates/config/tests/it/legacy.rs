@@ -1,7 +1,7 @@
 //! The single-document format 3.0.
 
 use expect_test::expect;
-use statera_config::{EngineOverrides, FunctionPattern, Transport, load};
+use statera_config::{Delivery, Egress, EngineOverrides, FunctionPattern, Transport, load};
 
 use crate::{INGRESS, check, check_messages, loaded, shown, source};
 
@@ -124,12 +124,23 @@ module:
                |         ^^^^^^^^
             hint: add `meta: { kind: http }`
 
-            error: the kind `io.statefun.kafka.v1/ingress` is not supported by this build yet
-              --> module.yaml:18:19 (module.spec.ingresses[0].ingress.meta.type)
+            error: `consumerGroupId` is missing
+              --> module.yaml:20:11 (module.spec.ingresses[0].ingress.spec.consumerGroupId)
                |
-            18 |             type: io.statefun.kafka/ingress
-               |                   ^^^^^^^^^^^^^^^^^^^^^^^^^
-            hint: use `io.statera.v1/http-ingress` or `io.statera.v1/file-ingress` instead
+            20 |           spec:
+               |           ^^^^
+            hint: add `consumerGroupId: my-group`, or `group.id` to `properties`
+
+            error: `topics` is missing
+              --> module.yaml:20:11 (module.spec.ingresses[0].ingress.spec.topics)
+               |
+            20 |           spec:
+               |           ^^^^
+            hint: add
+            topics:
+              - topic: names
+                valueType: <namespace>/<name>
+                targets: [<namespace>/<name>]
 
             error: `id` is missing
               --> module.yaml:23:11 (module.spec.ingresses[1].ingress.meta.id)
@@ -145,7 +156,7 @@ module:
                |                                                          ^^^
             hint: put a namespace in front, such as `example/name`
 
-            7 errors"#]],
+            8 errors"#]],
     );
 }
 
@@ -225,4 +236,55 @@ fn the_legacy_format_must_be_alone_in_its_file() {
 
         1 error"#]]
     .assert_eq(&shown(loaded(&text)));
+}
+
+#[test]
+fn kafka_and_kinesis_are_read_in_the_legacy_format() {
+    let text = format!(
+        "{MODULE}
+    ingresses:
+      - ingress:
+          meta: {{ type: io.statefun.kafka/ingress, id: example/names }}
+          spec:
+            address: kafka:9092
+            consumerGroupId: my-group
+            topics:
+              - {{ topic: names, valueType: example/Name, targets: [example/person] }}
+      - ingress:
+          meta: {{ type: io.statefun.kinesis/ingress, id: example/clicks }}
+          spec:
+            awsRegion: {{ type: specific, id: us-west-1 }}
+            streams:
+              - {{ stream: clicks, valueType: example/Click, targets: [example/person] }}
+    egresses:
+      - egress:
+          meta: {{ type: io.statefun.kafka/egress, id: example/out }}
+          spec:
+            address: kafka:9092
+            deliverySemantic: {{ type: exactly-once, transactionTimeoutMillis: 100000 }}
+      - egress:
+          meta: {{ type: io.statefun.kinesis/egress, id: example/records }}
+          spec: {{}}
+"
+    );
+    let loaded = loaded(&text).unwrap();
+    let shown: Vec<_> = loaded.warnings.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        shown,
+        [
+            "this file is in the old format 3.0, which is still read",
+            "`transactionTimeoutMillis` is deprecated"
+        ]
+    );
+    let application = loaded.application;
+    let ids: Vec<_> =
+        application.ingresses.iter().map(|ingress| ingress.id().to_string()).collect();
+    assert_eq!(ids, ["example/names", "example/clicks"]);
+    let ids: Vec<_> = application.egresses.iter().map(|egress| egress.id().to_string()).collect();
+    assert_eq!(ids, ["example/out", "example/records"]);
+    let timeout = std::time::Duration::from_secs(100);
+    assert!(matches!(
+        &application.egresses[0],
+        Egress::Kafka(kafka) if kafka.delivery == Delivery::ExactlyOnce { transaction_timeout: timeout }
+    ));
 }

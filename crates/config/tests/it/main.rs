@@ -7,6 +7,8 @@ mod engine;
 mod files;
 mod interpolation;
 mod io_kinds;
+mod kafka;
+mod kinesis;
 mod legacy;
 mod never_panics;
 mod reference;

@@ -25,9 +25,13 @@ spec:
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
 
@@ -152,9 +156,13 @@ fn documents_must_be_mappings_with_kind_and_spec() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
             kind: `kind` is missing
@@ -171,9 +179,13 @@ fn documents_must_be_mappings_with_kind_and_spec() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
         "#]],
@@ -294,9 +306,13 @@ fn long_lines_and_control_characters_are_shown_safely() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
 
@@ -315,9 +331,13 @@ fn long_lines_and_control_characters_are_shown_safely() {
               io.statefun.endpoints.v1/http
               io.statera.v1/http-ingress
               io.statera.v1/file-ingress
+              io.statefun.kafka.v1/ingress
+              io.statefun.kinesis.v1/ingress
               io.statefun.playground.v1/ingress
               io.statera.v1/file-egress
               io.statera.v1/stdout-egress
+              io.statefun.kafka.v1/egress
+              io.statefun.kinesis.v1/egress
               io.statefun.playground.v1/egress
               io.statera.v1/engine
 
