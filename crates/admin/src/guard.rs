@@ -5,10 +5,9 @@
 
 use std::net::IpAddr;
 
-use hyper::StatusCode;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Refuses requests that a page of another origin has made. `loopback`: whether only this machine can reach us.
 pub(crate) fn check(headers: &HeaderMap, loopback: bool) -> Result<(), Problem> {
@@ -29,7 +28,7 @@ pub(crate) fn check(headers: &HeaderMap, loopback: bool) -> Result<(), Problem> 
 }
 
 fn refusal(error: String, hint: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, error, hint)
+    Problem::new(Code::ForbiddenOrigin, error, hint)
 }
 
 /// What can't be read as text is not one of ours, and shown as such.

@@ -2,23 +2,14 @@
 //!
 //! It asks and orders through the handle of the engine ([`statera_runtime::Engine`]) and decides nothing itself. It never
 //! takes messages in (an ingress does) and never keeps anything: without requests it costs nothing. The types to know
-//! are [`AdminServer`] and the forms in [`api`]; the one table of routes is in `routes.rs`.
+//! are [`AdminServer`], its [`Settings`], and the forms in [`api`].
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /health` | 200 while the process serves |
-//! | `GET /ready` | 200 while the engine takes messages, 503 once it is stopping |
-//! | `GET /v1/status` | [`api::Status`] |
-//! | `GET /v1/state/{namespace}/{type}/{id}` | [`api::States`] as of the last durable epoch |
-//! | `GET /v1/deadletters?after=&limit=` | [`api::DeadLetters`], one page |
-//! | `GET /v1/deadletters/{id}` | [`api::DeadLetterDetail`] |
-//! | `POST /v1/deadletters/{id}/redrive` | [`api::Done`]: its messages are back in their mailbox, durably |
-//! | `DELETE /v1/deadletters/{id}` | [`api::Done`]: it is forgotten, durably |
-//! | `POST /v1/addresses/{namespace}/{type}/{id}/resume` | [`api::Done`]: the paused address goes on, durably |
+//! What is served is in one table, `routes.rs`; `docs/reference/openapi.json` is made of it and of the forms, and
+//! `docs/reference/admin-api.md` says what these don't. Segments of a path are percent-encoded. What can't be served is answered with
+//! [`api::Problem`], which has a code for programs.
 //!
-//! Segments of the path are percent-encoded, so that an id may hold slashes as `%2F`. What can't be served is answered
-//! with [`api::Problem`]: 400 (path or query), 403 (a web page of another origin), 404, 405 (with `Allow`), 409 (not
-//! possible in the present state), 413, 500 (the store), 503 (stopping, or no answer in time).
+//! A request may ask the shards, which answer between two rounds of their work, or read the store; nothing stops for it. Only
+//! `/v1/events` lasts: who listens shares one look at the engine each second with all others.
 //!
 //! ```no_run
 //! # use statera_runtime::Engine;
@@ -31,17 +22,34 @@
 //! ```
 #![warn(missing_docs)]
 
+mod access;
 mod answers;
 pub mod api;
+mod body;
+mod bulk;
 mod error;
+mod given;
 mod guard;
 mod handler;
+mod instances;
+mod lists;
+mod live;
+mod log;
+mod metrics;
+#[cfg(test)]
+mod openapi;
 mod path;
 mod problem;
+mod rates;
 mod routes;
 mod server;
 mod time;
+mod tls;
 mod value;
 
+pub use access::{InvalidToken, TOKEN_BYTES_MIN, Token};
 pub use error::AdminError;
-pub use server::AdminServer;
+pub use log::LogControl;
+pub use metrics::metrics_reference;
+pub use server::{AdminServer, Settings};
+pub use tls::Tls;

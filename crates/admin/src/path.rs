@@ -1,15 +1,18 @@
 //! What paths and queries say.
 
-use hyper::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use statera_model::{Address, Name};
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
+use crate::routes::Parameter;
 
 /// The address in three decoded segments. The id may be empty, as a function may name it.
 pub(crate) fn address([namespace, name, id]: &[String; 3]) -> Result<Address, Problem> {
     for (segment, what) in [(namespace, "namespace"), (name, "type")] {
         if segment.is_empty() {
-            return Err(Problem::bad_request(
+            return Err(Problem::new(
+                Code::InvalidPath,
                 format!("the {what} in the path is empty"),
                 "an address is <namespace>/<type>/<id>",
             ));
@@ -18,26 +21,79 @@ pub(crate) fn address([namespace, name, id]: &[String; 3]) -> Result<Address, Pr
     Ok(Address::new(Name::from_parts(namespace, name), id.as_str()))
 }
 
-/// The decoded parameters of a query, each of one of the names.
-pub(crate) fn query<const N: usize>(
-    text: Option<&str>,
-    names: [&str; N],
-) -> Result<[Option<String>; N], Problem> {
-    let mut values = [const { None }; N];
-    for parameter in text.unwrap_or_default().split('&').filter(|text| !text.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let Some(index) = names.iter().position(|known| *known == name) else {
-            return Err(Problem::bad_request(
-                format!("the query parameter `{name}` is unknown"),
-                format!(
-                    "known here: {}",
-                    if N == 0 { "none".to_owned() } else { names.join(", ") }
-                ),
-            ));
-        };
-        values[index] = Some(decode(value)?);
+/// The decoded parameters of a query.
+#[derive(Debug)]
+pub(crate) struct Query {
+    known: &'static [Parameter],
+    values: Vec<Option<String>>,
+}
+
+impl Query {
+    /// Reads a query, all of whose parameters must be known.
+    pub(crate) fn read(text: Option<&str>, known: &'static [Parameter]) -> Result<Query, Problem> {
+        let mut query = Query { known, values: vec![None; known.len()] };
+        for parameter in text.unwrap_or_default().split('&').filter(|text| !text.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let Some(place) = known.iter().position(|known| known.name == name) else {
+                let names: Vec<&str> = known.iter().map(|known| known.name).collect();
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                return Err(Problem::new(
+                    Code::InvalidQuery,
+                    format!("the query parameter `{name}` is unknown"),
+                    format!("known here: {names}"),
+                ));
+            };
+            let value = decode(value).map_err(|problem| problem.with_code(Code::InvalidQuery))?;
+            query.values[place] = Some(value);
+        }
+        Ok(query)
     }
-    Ok(values)
+
+    /// A parameter of the route.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values[self.place(name)].as_deref()
+    }
+
+    /// A number of the route, if it is given.
+    pub(crate) fn number(&self, name: &str, default: usize) -> Result<usize, Problem> {
+        let place = self.place(name);
+        let max = self.known[place].max.expect("it is a number");
+        let Some(text) = &self.values[place] else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if (1..=max).contains(&number) => Ok(number),
+            _ => Err(Problem::new(
+                Code::InvalidQuery,
+                format!("`{text}` is not a {name}"),
+                format!("write a number from 1 to {max}"),
+            )),
+        }
+    }
+
+    fn place(&self, name: &str) -> usize {
+        self.known.iter().position(|known| known.name == name).expect("a parameter of the route")
+    }
+}
+
+/// What a list names as `next`: bytes as text that needs no encoding.
+pub(crate) fn next_text(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of what was named as `next`, if `read` can make sense of them.
+pub(crate) fn after<T>(
+    text: Option<&str>,
+    read: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    match bytes.and_then(|bytes| read(&bytes)) {
+        Some(place) => Ok(Some(place)),
+        None => Err(Problem::new(
+            Code::InvalidQuery,
+            format!("`{text}` is not what this list named as `next`"),
+            "give it as it was given to you, or leave it out to begin",
+        )),
+    }
 }
 
 /// Undoes percent-encoding.
@@ -55,7 +111,8 @@ pub(crate) fn decode(text: &str) -> Result<String, Problem> {
             }
         };
         let (high, low) = byte.ok_or_else(|| {
-            Problem::bad_request(
+            Problem::new(
+                Code::InvalidPath,
                 format!("`{text}` is not percent-encoded correctly"),
                 "after each % there are two hexadecimal digits; write a percent sign as %25",
             )
@@ -65,7 +122,7 @@ pub(crate) fn decode(text: &str) -> Result<String, Problem> {
     }
     String::from_utf8(bytes).map_err(|_| {
         Problem::new(
-            StatusCode::BAD_REQUEST,
+            Code::InvalidPath,
             format!("`{text}` does not decode to UTF-8"),
             "percent-encode the bytes of the UTF-8 text",
         )

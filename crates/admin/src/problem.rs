@@ -1,53 +1,137 @@
 //! Answers to what can't be served: a status, what is wrong, and what to do.
 
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use statera_runtime::QueryError;
 
 use crate::answers::{Response, json};
 use crate::api;
 
+/// What kind of problem it is. Each has a name for programs, which never changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    InvalidPath,
+    InvalidQuery,
+    InvalidBody,
+    InvalidValue,
+    InvalidFilter,
+    Unauthorized,
+    ForbiddenOrigin,
+    NoSuchPath,
+    NotFound,
+    MethodNotAllowed,
+    NotPaused,
+    AlreadyPaused,
+    NotRedrivable,
+    LogFixed,
+    BodyTooLarge,
+    StoreFailed,
+    Stopping,
+    TooSlow,
+    TooManyListeners,
+}
+
+impl Code {
+    /// All of them, for the documentation.
+    #[cfg(test)]
+    pub(crate) const ALL: [Code; 19] = [
+        Code::InvalidPath,
+        Code::InvalidQuery,
+        Code::InvalidBody,
+        Code::InvalidValue,
+        Code::InvalidFilter,
+        Code::Unauthorized,
+        Code::ForbiddenOrigin,
+        Code::NoSuchPath,
+        Code::NotFound,
+        Code::MethodNotAllowed,
+        Code::NotPaused,
+        Code::AlreadyPaused,
+        Code::NotRedrivable,
+        Code::LogFixed,
+        Code::BodyTooLarge,
+        Code::StoreFailed,
+        Code::Stopping,
+        Code::TooSlow,
+        Code::TooManyListeners,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Code::InvalidPath => "invalid-path",
+            Code::InvalidQuery => "invalid-query",
+            Code::InvalidBody => "invalid-body",
+            Code::InvalidValue => "invalid-value",
+            Code::InvalidFilter => "invalid-filter",
+            Code::Unauthorized => "unauthorized",
+            Code::ForbiddenOrigin => "forbidden-origin",
+            Code::NoSuchPath => "no-such-path",
+            Code::NotFound => "not-found",
+            Code::MethodNotAllowed => "method-not-allowed",
+            Code::NotPaused => "not-paused",
+            Code::AlreadyPaused => "already-paused",
+            Code::NotRedrivable => "not-redrivable",
+            Code::LogFixed => "log-fixed",
+            Code::BodyTooLarge => "body-too-large",
+            Code::StoreFailed => "store-failed",
+            Code::Stopping => "stopping",
+            Code::TooSlow => "too-slow",
+            Code::TooManyListeners => "too-many-listeners",
+        }
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Code::InvalidPath
+            | Code::InvalidQuery
+            | Code::InvalidBody
+            | Code::InvalidValue
+            | Code::InvalidFilter => StatusCode::BAD_REQUEST,
+            Code::Unauthorized => StatusCode::UNAUTHORIZED,
+            Code::ForbiddenOrigin => StatusCode::FORBIDDEN,
+            Code::NoSuchPath | Code::NotFound => StatusCode::NOT_FOUND,
+            Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Code::NotPaused | Code::AlreadyPaused | Code::NotRedrivable | Code::LogFixed => {
+                StatusCode::CONFLICT
+            }
+            Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Stopping | Code::TooSlow | Code::TooManyListeners => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
 /// Why a request is not served.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
+    code: Code,
     error: String,
     hint: String,
     allow: Option<String>,
 }
 
 impl Problem {
-    pub(crate) fn new(
-        status: StatusCode,
-        error: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Problem {
-        Problem { status, error: error.into(), hint: hint.into(), allow: None }
+    pub(crate) fn new(code: Code, error: impl Into<String>, hint: impl Into<String>) -> Problem {
+        Problem { code, error: error.into(), hint: hint.into(), allow: None }
     }
 
-    pub(crate) fn bad_request(error: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, error, hint)
+    pub(crate) fn with_code(self, code: Code) -> Problem {
+        Problem { code, ..self }
     }
 
     pub(crate) fn not_found(error: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, error, hint)
-    }
-
-    pub(crate) fn conflict(error: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::CONFLICT, error, hint)
-    }
-
-    pub(crate) fn unavailable(error: impl Into<String>, hint: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint)
+        Problem::new(Code::NotFound, error, hint)
     }
 
     pub(crate) fn stopping() -> Problem {
-        Problem::unavailable("the engine is stopping", "try again when it is back")
+        Problem::new(Code::Stopping, "the engine is stopping", "try again when it is back")
     }
 
     pub(crate) fn method_not_allowed(method: &Method, allowed: String) -> Problem {
         let problem = Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
+            Code::MethodNotAllowed,
             format!("the method `{method}` is not served here"),
             format!("use {allowed}"),
         );
@@ -55,10 +139,24 @@ impl Problem {
     }
 
     pub(crate) fn response(self) -> Response {
-        let mut response = json(self.status, &api::Problem { error: self.error, hint: self.hint });
+        let status = self.code.status();
+        let mut response = json(
+            status,
+            &api::Problem {
+                title: status.canonical_reason().unwrap_or_default().to_owned(),
+                status: status.as_u16(),
+                code: self.code.name().to_owned(),
+                error: self.error,
+                hint: self.hint,
+            },
+        );
         let headers = response.headers_mut();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allow) = self.allow {
             let allow = HeaderValue::try_from(allow).expect("names of methods fit into a header");
@@ -78,7 +176,7 @@ impl From<QueryError> for Problem {
                     "an admin request failed"
                 );
                 Problem::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Code::StoreFailed,
                     chain(&error),
                     "look at the log of the engine; its disk may be full or broken",
                 )

@@ -5,20 +5,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use statera_ports::BoxFuture;
 use statera_runtime::Engine;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use crate::access::Token;
 use crate::error::AdminError;
 use crate::handler::Handler;
+use crate::log::LogControl;
+use crate::tls::Tls;
 
 /// Connections open at once, each with one request at a time; more wait in the backlog of the socket.
 const CONNECTIONS_MAX: usize = 256;
@@ -35,11 +40,38 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long to wait after the system had no file descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How the admin API is served.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where it listens. Port 0 chooses a free one.
+    pub address: SocketAddr,
+    /// What the application is called, for people.
+    pub name: String,
+    /// What requests must carry. Without it only a loopback address is served.
+    pub token: Option<Token>,
+    /// If it is served over TLS.
+    pub tls: Option<Tls>,
+    /// Who changes what is logged.
+    pub log: Option<Arc<dyn LogControl>>,
+}
+
+impl Settings {
+    /// Plain, on this address.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Settings {
+        Settings { address, name: "statera".to_owned(), token: None, tls: None, log: None }
+    }
+}
+
 /// The admin API, its socket open.
 pub struct AdminServer {
     listener: std::net::TcpListener,
     local_addr: SocketAddr,
-    engine: Engine,
+    handler: Handler,
+    tls: Option<TlsAcceptor>,
 }
 
 impl std::fmt::Debug for AdminServer {
@@ -49,11 +81,24 @@ impl std::fmt::Debug for AdminServer {
 }
 
 impl AdminServer {
-    /// Opens the socket. Port 0 chooses a free one.
+    /// Opens the socket at a loopback address, without token and TLS. Port 0 chooses a free one.
     ///
     /// # Errors
-    /// If the address can't be listened on.
+    /// If the address can't be listened on, or is not a loopback address.
     pub fn bind(address: SocketAddr, engine: Engine) -> Result<AdminServer, AdminError> {
+        AdminServer::open(Settings::at(address), engine)
+    }
+
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// If the address can't be listened on, others could reach it without a token, or a file can't be used.
+    pub fn open(settings: Settings, engine: Engine) -> Result<AdminServer, AdminError> {
+        let Settings { address, name, token, tls, log } = settings;
+        if token.is_none() && !address.ip().is_loopback() {
+            return Err(AdminError::NoToken { address });
+        }
+        let tls = tls.map(|tls| tls.acceptor()).transpose()?;
         let listen = || {
             let listener = std::net::TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
@@ -61,7 +106,11 @@ impl AdminServer {
             Ok((listener, local_addr))
         };
         match listen() {
-            Ok((listener, local_addr)) => Ok(AdminServer { listener, local_addr, engine }),
+            Ok((listener, local_addr)) => {
+                let loopback = local_addr.ip().is_loopback();
+                let handler = Handler::new(engine, name, loopback, token, log);
+                Ok(AdminServer { listener, local_addr, handler, tls })
+            }
             Err(source) => Err(listen_error(address, source)),
         }
     }
@@ -79,11 +128,10 @@ impl AdminServer {
     /// # Errors
     /// If the socket can't be used.
     pub async fn run(self, mut stop: BoxFuture<'static, ()>) -> Result<(), AdminError> {
-        let AdminServer { listener, local_addr, engine } = self;
+        let AdminServer { listener, local_addr, handler, tls } = self;
         let listener =
             TcpListener::from_std(listener).map_err(|source| listen_error(local_addr, source))?;
-        let loopback = local_addr.ip().is_loopback();
-        let handler = Arc::new(Handler { engine, started: Instant::now(), loopback });
+        let handler = Arc::new(handler);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let stopping = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
@@ -92,7 +140,8 @@ impl AdminServer {
                 () = &mut stop => break,
                 Some(_) = tasks.join_next() => {}
                 (stream, place) = accept(&listener, &places) => {
-                    let serving = serve(stream, Arc::clone(&handler), stopping.subscribe());
+                    let serving =
+                        serve(stream, tls.clone(), Arc::clone(&handler), stopping.subscribe());
                     tasks.spawn(async move {
                         serving.await;
                         drop(place);
@@ -101,6 +150,7 @@ impl AdminServer {
             }
         }
         drop(listener);
+        handler.live.close();
         stopping.send_replace(true);
         let _ = timeout(DRAIN_TIME_MAX, async { while tasks.join_next().await.is_some() {} }).await;
         tasks.shutdown().await;
@@ -149,7 +199,31 @@ async fn ended(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-async fn serve(stream: TcpStream, handler: Arc<Handler>, mut stopping: watch::Receiver<bool>) {
+/// Serves a connection, after a handshake if there is one.
+async fn serve(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    handler: Arc<Handler>,
+    stopping: watch::Receiver<bool>,
+) {
+    let Some(tls) = tls else { return serve_on(stream, handler, stopping).await };
+    let mut stop = stopping.clone();
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIME_MAX, tls.accept(stream)) => shaken,
+        () = ended(&mut stop) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve_on(stream, handler, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no handshake with a client of the admin API"),
+        Err(_) => tracing::debug!("a client of the admin API was too slow to shake hands"),
+    }
+}
+
+async fn serve_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    handler: Arc<Handler>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let service = service_fn(|request| {
         let handler = Arc::clone(&handler);
         async move { Ok::<_, Infallible>(handler.handle(request).await) }

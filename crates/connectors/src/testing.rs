@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use statera_model::{FunctionType, Name};
 use statera_ports::{
     Answer, BoxFuture, DataId, DeadLetterId, Engine, Refusal, Request, SourceBatch, SourceId,
-    Stopping,
+    SourceStatus, Stopping,
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub(crate) struct FakeEngine {
     pub(crate) requests: Mutex<Vec<Request>>,
     pub(crate) positions: Mutex<BTreeMap<SourceId, Bytes>>,
+    pub(crate) statuses: Mutex<BTreeMap<SourceId, SourceStatus>>,
     batches: mpsc::UnboundedSender<SourceBatch>,
     stop: watch::Sender<bool>,
     release: watch::Sender<bool>,
@@ -50,6 +51,7 @@ impl FakeEngine {
         let engine = FakeEngine {
             requests: Mutex::default(),
             positions: Mutex::default(),
+            statuses: Mutex::default(),
             batches,
             stop: watch::Sender::new(false),
             release: watch::Sender::new(false),
@@ -129,6 +131,14 @@ impl Engine for FakeEngine {
 
     fn source_position(&self, source: &SourceId) -> Option<Bytes> {
         self.positions.lock().unwrap().get(source).cloned()
+    }
+
+    fn report(&self, source: &SourceId, status: Option<SourceStatus>) {
+        let mut statuses = self.statuses.lock().unwrap();
+        match status {
+            Some(status) => statuses.insert(source.clone(), status),
+            None => statuses.remove(source),
+        };
     }
 
     fn stopping(&self) -> BoxFuture<'static, ()> {

@@ -1,13 +1,14 @@
 //! A slab in chunks: it grows without moving what it holds, so that no single insertion takes long.
 
 /// Slots in a chunk.
-const CHUNK: usize = 1 << 12;
+const CHUNK: usize = 1 << 10;
 
 /// Values by small numbers. A number is used again once its value was removed.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
-    chunks: Vec<Vec<Slot<T>>>,
-    /// The first empty slot among those made; [`NONE`] if there is none.
+    /// Of a fixed length, so that to find a slot is to look at one pointer.
+    chunks: Vec<Box<[Slot<T>; CHUNK]>>,
+    /// The first empty slot; [`NONE`] if there is none.
     empty: u32,
     length: usize,
 }
@@ -33,27 +34,30 @@ impl<T> Arena<T> {
 
     /// Numbers in use are less than this.
     pub(crate) fn slots(&self) -> usize {
-        self.chunks.len().saturating_sub(1) * CHUNK + self.chunks.last().map_or(0, Vec::len)
+        self.chunks.len() * CHUNK
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> u32 {
+        if self.empty == NONE {
+            self.grow();
+        }
+        let index = self.empty;
+        let slot = self.slot_mut(index).expect("empty slots are slots");
+        let Slot::Empty { next } = *slot else { unreachable!("it was in the list of empty ones") };
+        *slot = Slot::Full(value);
+        self.empty = next;
         self.length += 1;
-        if self.empty != NONE {
-            let index = self.empty;
-            let slot = self.slot_mut(index).expect("empty slots are slots");
-            if let Slot::Empty { next } = std::mem::replace(slot, Slot::Full(value)) {
-                self.empty = next;
-            }
-            return index;
-        }
-        let index = u32::try_from(self.slots()).ok().filter(|index| *index != NONE);
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            // The first chunk grows by itself: many shards hold little.
-            let room = if self.chunks.is_empty() { 0 } else { CHUNK };
-            self.chunks.push(Vec::with_capacity(room));
-        }
-        self.chunks.last_mut().expect("just made sure").push(Slot::Full(value));
-        index.expect("fewer than 2^32 values fit into memory")
+        index
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let first = u32::try_from(self.slots()).expect("fewer than 2^32 values fit into memory");
+        let next = |slot| if slot == CHUNK { NONE } else { first + slot as u32 };
+        let slots: Vec<_> = (1..=CHUNK).map(|slot| Slot::Empty { next: next(slot) }).collect();
+        self.chunks.push(slots.try_into().ok().expect("it has that length"));
+        self.empty = first;
     }
 
     #[inline]
@@ -96,9 +100,11 @@ impl<T> Arena<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.chunks.iter().flatten().zip(0..).filter_map(|(slot, index)| match slot {
-            Slot::Full(value) => Some((index, value)),
-            Slot::Empty { .. } => None,
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).zip(0..).filter_map(|(slot, index)| {
+            match slot {
+                Slot::Full(value) => Some((index, value)),
+                Slot::Empty { .. } => None,
+            }
         })
     }
 
@@ -144,6 +150,6 @@ mod tests {
         let count = CHUNK as u32 * 2 + 1;
         assert!((0..count).all(|number| arena.insert(number) == number));
         assert!((0..count).all(|number| arena.get(number) == Some(&number)));
-        assert_eq!((arena.len(), arena.slots()), (count as usize, count as usize));
+        assert_eq!((arena.len(), arena.slots()), (count as usize, 3 * CHUNK));
     }
 }

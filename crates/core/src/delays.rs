@@ -2,6 +2,7 @@
 //! carries, and costs nothing until it is due.
 
 mod leaf;
+mod look;
 mod names;
 mod queue;
 mod queues;

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use statera_model::{Expiration, FunctionType, Millis, StateSpec};
 
+use crate::figures::Counts;
 use crate::input::{NAME_BYTES_MAX, Policy, STATES_PER_FUNCTION_MAX, WARMUP_MS};
-use crate::keys;
+use crate::{graph, keys};
 
 /// A function type. All its instances in a shard share it.
 #[derive(Debug)]
@@ -33,6 +34,14 @@ pub(crate) struct Function {
     pub(crate) last_success: Option<Millis>,
     /// The time of an alarm that will list it again.
     pub(crate) alarm: Option<Millis>,
+    /// Of instances whose invocations fail.
+    pub(crate) troubled: usize,
+    /// While it is halted, the places that its policy has otherwise: now it has none.
+    pub(crate) halted: Option<usize>,
+    /// Who has sent to it, and to which egresses it has emitted.
+    pub(crate) senders: graph::Counts,
+    pub(crate) egresses: graph::Counts,
+    pub(crate) counts: Counts,
 }
 
 impl Function {
@@ -52,6 +61,11 @@ impl Function {
             mail_bytes: 0,
             last_success: None,
             alarm: None,
+            troubled: 0,
+            halted: None,
+            senders: graph::Counts::default(),
+            egresses: graph::Counts::default(),
+            counts: Counts::default(),
         }
     }
 

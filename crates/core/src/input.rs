@@ -7,7 +7,8 @@ use bytes::Bytes;
 use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Outcome, TypedValue};
 use statera_ports::{Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch};
 
-use crate::values::{Mail, StateValue};
+use crate::keys::Halt;
+use crate::values::{Mail, Paused, StateValue};
 
 /// The function type of waiting calls. The id of such an address is `<key group>.<unique>`, so that the answer comes
 /// back to the shard that accepted the call.
@@ -88,6 +89,22 @@ pub enum Input {
         /// The letter.
         id: DeadLetterId,
     },
+    /// Invoke an address no more, from its next turn on. Refused with [`Effect::Unknown`] if it is paused already.
+    Pause {
+        /// Who waits for it to be durable.
+        ticket: Ticket,
+        /// Which.
+        address: Address,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// From now on exactly these function types begin no invocations.
+    Halt {
+        /// Which.
+        halted: Halted,
+        /// For one shard, the owner of the key's group: who waits, and what makes it durable.
+        record: Option<(Ticket, Halt, Option<Paused>)>,
+    },
     /// Let a paused address go on. Refused with [`Effect::Unknown`] if it is not paused.
     Resume {
         /// Who waits for it to be durable.
@@ -95,6 +112,16 @@ pub enum Input {
         /// Which.
         address: Address,
     },
+}
+
+/// Tells which function types are halted.
+#[derive(Clone)]
+pub struct Halted(pub Arc<dyn Fn(&FunctionType) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Halted")
+    }
 }
 
 /// Everything a shard wants done.

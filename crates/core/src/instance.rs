@@ -43,6 +43,8 @@ impl Marks {
     pub(crate) const REFERENCED: Marks = Marks(2);
     /// Its invocations fail: the shard knows more.
     pub(crate) const TROUBLED: Marks = Marks(4);
+    /// An operator wants it to be paused when its turn comes.
+    pub(crate) const HELD: Marks = Marks(8);
 
     #[inline]
     pub(crate) fn has(self, mark: Marks) -> bool {
@@ -217,6 +219,7 @@ impl Instance {
         self.phase == Phase::Idle
             && self.mailbox.is_empty()
             && !self.marks.has(Marks::DIRTY)
+            && !self.marks.has(Marks::HELD)
             && unflushed < u64::from(u8::MAX)
             && age >= unflushed
     }
@@ -320,6 +323,12 @@ impl Instances {
             | Phase::Waiting { attempt: current } => current == attempt,
             Phase::Idle | Phase::Queued | Phase::Paused => false,
         })
+    }
+
+    /// What an instance takes beside itself has changed by that of one of its values.
+    #[inline]
+    pub(crate) fn replaced(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes - before + after;
     }
 
     /// What an instance takes in memory has changed from `before`, which [`Instance::measured`] was.

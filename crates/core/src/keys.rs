@@ -15,6 +15,7 @@
 //! | 7 sink | egress | epoch u64, position | over and over |
 //! | 8 dead letter | number u64 | [`crate::values::DeadLetter`] | once, deleted once |
 //! | 9 paused | function, id | why, and since when | over and over, deleted |
+//! | 10 halt | u8 1 function, 2 endpoint, 3 ingress; its name | as 9 | over and over, deleted |
 //!
 //! Only kind 1 may exceed memory: the others are read completely at start.
 
@@ -33,6 +34,7 @@ const OUTBOX: u8 = 6;
 const SINK: u8 = 7;
 const DEAD_LETTER: u8 = 8;
 const PAUSED: u8 = 9;
+const HALT: u8 = 10;
 
 /// Whether a key of this kind is put once between its making and its deletion, never over an earlier value of itself.
 #[must_use]
@@ -85,6 +87,8 @@ pub enum Key {
     DeadLetter(DeadLetterId),
     /// An address that takes no messages until it is resumed.
     Paused(Address),
+    /// A part of the application that takes nothing until it is resumed. Its key group is that of its name.
+    Halt(Halt),
 }
 
 /// When a delayed message is due, and its place among those due at the same time.
@@ -94,6 +98,22 @@ pub struct DelayedKey {
     pub due: Millis,
     /// Distinguishes and orders messages due at the same time.
     pub sequence: u64,
+}
+
+impl DelayedKey {
+    /// Before all others.
+    pub const FIRST: DelayedKey = DelayedKey { due: Millis(0), sequence: 0 };
+}
+
+/// A part of an application that takes nothing until it is resumed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halt {
+    /// The functions of a type.
+    Function(FunctionType),
+    /// The functions of an endpoint, by what it serves: `namespace/type`, or `namespace/*`.
+    Endpoint(Name),
+    /// An ingress.
+    Ingress(Name),
 }
 
 /// The bytes are not a key of this key space.
@@ -142,6 +162,17 @@ impl Key {
             Key::Paused(address) => {
                 let mut out = start(group, PAUSED);
                 push_address(&mut out, address);
+                out
+            }
+            Key::Halt(halt) => {
+                let mut out = start(group, HALT);
+                let (what, name) = match halt {
+                    Halt::Function(name) => (1, name),
+                    Halt::Endpoint(name) => (2, name),
+                    Halt::Ingress(name) => (3, name),
+                };
+                out.push(what);
+                push_text(&mut out, name.as_str());
                 out
             }
         }
@@ -225,6 +256,50 @@ pub fn state_prefix(group: KeyGroup, address: &Address) -> Vec<u8> {
     let mut out = start(group, STATE);
     push_address(&mut out, address);
     out
+}
+
+/// The kinds of keys that stand for an instance: it has state, mail, or is paused. Behind key group and kind they begin with
+/// the address.
+pub const OF_INSTANCES: [u8; 3] = [STATE, MAIL, PAUSED];
+
+/// What the keys of all addresses that, as `namespace/type/id`, begin with this text have behind key group and kind.
+#[must_use]
+pub fn address_prefix(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut parts = text.splitn(3, '/').peekable();
+    while let Some(part) = parts.next() {
+        push_text(&mut out, part);
+        if parts.peek().is_none() {
+            out.truncate(out.len() - 2);
+        }
+    }
+    out
+}
+
+/// How much of a key names its address, key group and kind included; `None` if it is not one of [`OF_INSTANCES`].
+#[must_use]
+pub fn address_end(key: &[u8]) -> Option<usize> {
+    let kind = key.get(2)?;
+    let mut reader = Reader { rest: key.get(3..)? };
+    if !OF_INSTANCES.contains(kind) {
+        return None;
+    }
+    for _ in 0..3 {
+        reader.skip_text()?;
+    }
+    Some(key.len() - reader.rest.len())
+}
+
+/// The address that a key begins with, as far as [`address_end`] says, without key group and kind.
+///
+/// # Errors
+/// [`CorruptKey`] if the bytes are not one.
+pub fn decode_address(bytes: &[u8]) -> Result<Address, CorruptKey> {
+    let mut reader = Reader { rest: bytes };
+    match reader.address() {
+        Some(address) if reader.rest.is_empty() => Ok(address),
+        _ => Err(CorruptKey(bytes.to_vec())),
+    }
 }
 
 /// The prefix of all dead letters of a key group.
@@ -319,6 +394,12 @@ impl Reader<'_> {
                 Key::DeadLetter(DeadLetterId { key_group: group.0, number: self.u64()? })
             }
             PAUSED => Key::Paused(self.address()?),
+            HALT => Key::Halt(match self.take()? {
+                [1] => Halt::Function(self.name()?),
+                [2] => Halt::Endpoint(self.name()?),
+                [3] => Halt::Ingress(self.name()?),
+                _ => return None,
+            }),
             _ => return None,
         };
         Some((group, key))
@@ -346,6 +427,17 @@ impl Reader<'_> {
                 [0] => return String::from_utf8(text).ok(),
                 [0xff] => text.push(0),
                 _ => return None,
+            }
+        }
+    }
+
+    fn skip_text(&mut self) -> Option<()> {
+        loop {
+            let zero = self.rest.iter().position(|byte| *byte == 0)?;
+            let ends = *self.rest.get(zero + 1)? == 0;
+            self.rest = &self.rest[zero + 2..];
+            if ends {
+                return Some(());
             }
         }
     }
@@ -399,6 +491,9 @@ mod tests {
             Just(Key::Sink(Name::from_parts("out", "file"))),
             any::<u64>().prop_map(|number| Key::DeadLetter(DeadLetterId { key_group: 7, number })),
             address().prop_map(Key::Paused),
+            Just(Key::Halt(Halt::Function(Name::from_parts("a", "b")))),
+            Just(Key::Halt(Halt::Endpoint(Name::from_parts("a", "*")))),
+            Just(Key::Halt(Halt::Ingress(Name::from_parts("in", "file")))),
         ]
     }
 
@@ -419,8 +514,31 @@ mod tests {
         }
 
         #[test]
+        fn an_address_is_found_in_a_key(key in key()) {
+            let bytes = key.encode(KeyGroup(7));
+            let end = address_end(&bytes);
+            let address = match key {
+                Key::State { address, .. } | Key::Mail { address, .. } | Key::Paused(address) => {
+                    address
+                }
+                _ => return Ok(prop_assert_eq!(end, None)),
+            };
+            let head = &bytes[3..end.expect("an address")];
+            prop_assert_eq!(decode_address(head), Ok(address.clone()));
+            if !address.function.namespace().contains('/') && !address.function.name().contains('/') {
+                let text = format!("{}/{}", address.function, address.id);
+                for (end, _) in text.char_indices() {
+                    let prefix = address_prefix(&text[..end]);
+                    prop_assert!(head.starts_with(&prefix), "{:?}", &text[..end]);
+                }
+            }
+        }
+
+        #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let _ = Key::decode(&bytes);
+            let _ = address_end(&bytes);
+            let _ = decode_address(&bytes);
         }
     }
 }

@@ -41,7 +41,9 @@ mod arena;
 mod calls;
 mod delays;
 pub mod delta;
+mod figures;
 mod functions;
+mod graph;
 mod index;
 mod input;
 mod instance;
@@ -52,9 +54,14 @@ mod pending;
 mod shard;
 pub mod values;
 
+pub use figures::{Failures, FunctionFigures};
+pub use graph::{Edge, End};
 pub use input::{
-    ADDRESS_BYTES_MAX, CALL_FUNCTION, Config, Cut, Directory, Effect, EgressRecord, Input,
+    ADDRESS_BYTES_MAX, CALL_FUNCTION, Config, Cut, Directory, Effect, EgressRecord, Halted, Input,
     InvocationId, Limits, NAME_BYTES_MAX, OnFailure, Part, PeerItem, PeerMessage, Policy, Releases,
     RequestKind, Ticket, Wants,
 };
-pub use shard::{Figures, Invocation, RestoreError, Shard};
+pub use shard::{
+    Activity, Answers, Failing, Figures, Inspected, Inspection, Invocation, Presence, RestoreError,
+    Shard, TimerPage, TimerPlace, TimerQuery,
+};

@@ -34,7 +34,7 @@ mod memory;
 use statera_model::Epoch;
 
 pub use error::{LogError, VisitError};
-pub use file::{Durability, FileLog, Preparation, Settings};
+pub use file::{Durability, Figures, FileLog, Preparation, Settings};
 pub use memory::MemoryLog;
 
 /// What [`CommitLog::replay`] calls for each epoch. An error ends the replay.

@@ -27,7 +27,7 @@ enum Repr {
 
 /// It is copied over and over. Whole words at their own places are copied best; so the mark that tells it from a shared
 /// text is within it, and not before it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 struct Inline {
     bytes: [u8; INLINE_MAX],
@@ -57,6 +57,20 @@ impl Id {
             Repr::Inline(inline) => &inline.bytes[..usize::from(inline.length)],
             Repr::Shared(text) => text.as_bytes(),
         }
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether it is the empty text.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What it takes in memory beside itself, roughly.
@@ -152,7 +166,11 @@ impl Borrow<str> for Id {
 impl PartialEq for Id {
     #[inline]
     fn eq(&self, other: &Id) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            // What is behind the text is zero.
+            (Repr::Inline(this), Repr::Inline(other)) => this == other,
+            _ => self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 

@@ -56,10 +56,16 @@ pub enum InvalidTypedValue {
 impl TypedValue {
     /// A value (`has_value` is set, also for an empty `value`) of the given type.
     #[must_use]
+    #[inline]
     pub fn new(typename: &str, value: &[u8]) -> TypedValue {
-        if let Some(inline) = Inline::new(typename.as_bytes(), value) {
-            return TypedValue(Repr::Inline(inline));
+        match Inline::new(typename.as_bytes(), value) {
+            Some(inline) => TypedValue(Repr::Inline(inline)),
+            None => TypedValue::new_shared(typename, value),
         }
+    }
+
+    #[cold]
+    fn new_shared(typename: &str, value: &[u8]) -> TypedValue {
         let length = typename.len() + value.len() + 16;
         let mut bytes = Vec::with_capacity(length);
         push_field(&mut bytes, 1, typename.as_bytes());
@@ -171,12 +177,14 @@ impl TypedValue {
     fn parts(&self) -> Parts<'_> {
         match &self.0 {
             Repr::Inline(inline) => inline.parts(),
-            Repr::Shared(bytes) => match usual(bytes) {
-                Some(parts) => parts,
-                None => parts(bytes).expect("checked when the value was made"),
-            },
+            Repr::Shared(bytes) => known(bytes),
         }
     }
+}
+
+/// The parts of bytes that were checked when the value was made.
+fn known(bytes: &[u8]) -> Parts<'_> {
+    usual(bytes).unwrap_or_else(|| parts(bytes).expect("checked when the value was made"))
 }
 
 impl Inline {

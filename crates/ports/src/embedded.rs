@@ -3,15 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use statera_model::{Address, Failure, FunctionType, Reply, StateSpec, TypedValue};
+use statera_model::{Address, Failure, FunctionType, Id, Reply, StateSpec, TypedValue};
 
 use crate::BoxFuture;
 
 /// One invocation as its host sees it: the messages for one address, in order, with the values of its state. It is lent
 /// to the function; nothing of it is copied or decoded before the function asks.
 pub trait Batch: Sync {
-    /// Who is invoked.
-    fn target(&self) -> &Address;
+    /// The function type that is invoked.
+    fn function(&self) -> &FunctionType;
+
+    /// The id for which it is invoked.
+    fn id(&self) -> &Id;
+
+    /// Both of them.
+    fn target(&self) -> Address {
+        Address { function: self.function().clone(), id: self.id().clone() }
+    }
 
     /// The value of a state, if there is one. `index` is its place among the states which the function declares, for
     /// hosts that keep states in that order; `name` is its name, for the others.

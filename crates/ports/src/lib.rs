@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod embedded;
+mod source_status;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use statera_model::{Address, EgressId, Epoch, FunctionType, Name, TypedValue};
 
 pub use embedded::{Batch, Embedded};
+pub use source_status::{SourceStatus, SourceUnit};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,6 +41,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Where a source stood at the last durable epoch before this start, as it was given in [`SourceBatch::position`];
     /// `None` if it never delivered.
     fn source_position(&self, source: &SourceId) -> Option<Bytes>;
+
+    /// Tells those who watch where a source stands: after each delivery, or now and then. `None`: nobody here reads it any
+    /// more. Cheap, and without any effect on what is delivered.
+    fn report(&self, source: &SourceId, status: Option<SourceStatus>) {
+        let _ = (source, status);
+    }
 
     /// Ends when the engine begins to stop: ingresses then take nothing new.
     fn stopping(&self) -> BoxFuture<'static, ()>;
@@ -93,6 +101,9 @@ pub enum Refusal {
         /// `send` or `call`.
         used: &'static str,
     },
+    /// The ingress is paused; try again when it is resumed.
+    #[error("the ingress is paused")]
+    Paused,
     /// The engine is stopping; try again when it is back.
     #[error("the engine is stopping")]
     Stopping,

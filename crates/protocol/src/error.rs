@@ -121,6 +121,7 @@ pub(crate) trait At<T> {
 }
 
 impl<T, E: Into<DecodeError>> At<T> for Result<T, E> {
+    #[inline]
     fn at(self, field: &str) -> Result<T, DecodeError> {
         self.map_err(|error| outwards(error.into(), field.to_owned()))
     }

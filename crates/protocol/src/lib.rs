@@ -2,7 +2,8 @@
 //!
 //! Both directions are here. The engine writes requests ([`Request`]) and reads replies ([`decode_reply`]); a function
 //! written in Rust reads requests ([`decode_request`]) and writes replies ([`encode_reply`]). [`types`] holds the value
-//! types that every SDK knows, [`egress`] the records for Kafka and Kinesis.
+//! types that every SDK knows, [`egress`] the records for Kafka and Kinesis, [`kafka`] those with
+//! all that a record of Kafka has.
 //!
 //! This crate never does IO and never judges a reply: a negative delay or an unknown egress is passed on as it came,
 //! and refused where the reply is applied. It never takes a [`TypedValue`](statera_model::TypedValue) apart and puts it
@@ -49,6 +50,7 @@
 mod decoder;
 pub mod egress;
 mod error;
+pub mod kafka;
 mod message;
 mod reply;
 mod request;

@@ -74,6 +74,7 @@ pub enum ValueError {
 
 /// Wraps a value.
 #[must_use]
+#[inline]
 pub fn encode<'a>(value: impl BuiltIn<'a>) -> TypedValue {
     value.wrap()
 }
@@ -82,14 +83,23 @@ pub fn encode<'a>(value: impl BuiltIn<'a>) -> TypedValue {
 ///
 /// # Errors
 /// If it is of another type, not there, or malformed.
+#[inline]
 pub fn decode<'a, T: BuiltIn<'a>>(value: &'a TypedValue) -> Result<T, ValueError> {
-    let Some(message) = value.value_of(T::TYPENAME) else {
-        check_type(value, T::TYPENAME)?;
-        return Err(ValueError::NoValue { typename: T::TYPENAME });
-    };
-    T::unwrap(message)
-        .at(T::WRAPPER)
-        .map_err(|source| ValueError::Malformed { typename: T::TYPENAME, source })
+    let Some(message) = value.value_of(T::TYPENAME) else { return Err(no_value::<T>(value)) };
+    T::unwrap(message).at(T::WRAPPER).map_err(malformed::<T>)
+}
+
+#[cold]
+fn no_value<'a, T: BuiltIn<'a>>(value: &TypedValue) -> ValueError {
+    match check_type(value, T::TYPENAME) {
+        Err(error) => error,
+        Ok(()) => ValueError::NoValue { typename: T::TYPENAME },
+    }
+}
+
+#[cold]
+fn malformed<'a, T: BuiltIn<'a>>(source: DecodeError) -> ValueError {
+    ValueError::Malformed { typename: T::TYPENAME, source }
 }
 
 pub(crate) fn check_type(value: &TypedValue, expected: &'static str) -> Result<(), ValueError> {
@@ -126,6 +136,7 @@ impl Wrapped<'_> for bool {
     const TYPE: &'static str = BOOL;
     const WRAPPER: &'static str = "BooleanWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         let number = u64::from(*self);
         typed_value(BOOL, number_len(1, number), |out| put_number(out, 1, number))
@@ -140,10 +151,12 @@ impl Wrapped<'_> for i32 {
     const TYPE: &'static str = INT;
     const WRAPPER: &'static str = "IntWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         wrap_fixed32(INT, self.to_le_bytes())
     }
 
+    #[inline]
     fn unwrap(message: &[u8]) -> Result<i32, DecodeError> {
         if let Some(bytes) = only(message, FIXED32) {
             return Ok(i32::from_le_bytes(bytes));
@@ -157,10 +170,12 @@ impl Wrapped<'_> for f32 {
     const TYPE: &'static str = FLOAT;
     const WRAPPER: &'static str = "FloatWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         wrap_fixed32(FLOAT, self.to_le_bytes())
     }
 
+    #[inline]
     fn unwrap(message: &[u8]) -> Result<f32, DecodeError> {
         last(message, Field::fixed32).map(|bytes| f32::from_le_bytes(bytes.unwrap_or_default()))
     }
@@ -170,10 +185,12 @@ impl Wrapped<'_> for i64 {
     const TYPE: &'static str = LONG;
     const WRAPPER: &'static str = "LongWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         wrap_fixed64(LONG, self.to_le_bytes())
     }
 
+    #[inline]
     fn unwrap(message: &[u8]) -> Result<i64, DecodeError> {
         if let Some(bytes) = only(message, FIXED64) {
             return Ok(i64::from_le_bytes(bytes));
@@ -186,10 +203,12 @@ impl Wrapped<'_> for f64 {
     const TYPE: &'static str = DOUBLE;
     const WRAPPER: &'static str = "DoubleWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         wrap_fixed64(DOUBLE, self.to_le_bytes())
     }
 
+    #[inline]
     fn unwrap(message: &[u8]) -> Result<f64, DecodeError> {
         if let Some(bytes) = only(message, FIXED64) {
             return Ok(f64::from_le_bytes(bytes));
@@ -202,6 +221,7 @@ impl<'a> Wrapped<'a> for &'a str {
     const TYPE: &'static str = STRING;
     const WRAPPER: &'static str = "StringWrapper";
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         let text = self.as_bytes();
         typed_value(STRING, bytes_len(1, text), |out| put_bytes(out, 1, text))
@@ -216,6 +236,7 @@ impl<'a> Wrapped<'a> for String {
     const TYPE: &'static str = STRING;
     const WRAPPER: &'static str = <&str as Wrapped>::WRAPPER;
 
+    #[inline]
     fn wrap(&self) -> TypedValue {
         self.as_str().wrap()
     }
@@ -225,6 +246,7 @@ impl<'a> Wrapped<'a> for String {
     }
 }
 
+#[inline]
 fn wrap_fixed32(typename: &str, [a, b, c, d]: [u8; 4]) -> TypedValue {
     match [a, b, c, d] {
         [0, 0, 0, 0] => TypedValue::new(typename, &[]),
@@ -232,10 +254,14 @@ fn wrap_fixed32(typename: &str, [a, b, c, d]: [u8; 4]) -> TypedValue {
     }
 }
 
+#[inline]
 fn wrap_fixed64(typename: &str, bytes: [u8; 8]) -> TypedValue {
+    if bytes == [0; 8] {
+        return TypedValue::new(typename, &[]);
+    }
     let mut message = [FIXED64; 9];
     message[1..].copy_from_slice(&bytes);
-    TypedValue::new(typename, if bytes == [0; 8] { &[] } else { &message })
+    TypedValue::new(typename, &message)
 }
 
 /// The tags of field 1 with a fixed number of bytes.
@@ -243,6 +269,7 @@ const FIXED32: u8 = 0x0d;
 const FIXED64: u8 = 0x09;
 
 /// The bytes of a fixed-width field 1 that is all there is, as everybody writes it.
+#[inline]
 fn only<const N: usize>(message: &[u8], tag: u8) -> Option<[u8; N]> {
     let (first, rest) = message.split_first()?;
     rest.try_into().ok().filter(|_| *first == tag)

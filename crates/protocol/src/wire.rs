@@ -183,6 +183,11 @@ pub(crate) fn number_len(number: u32, value: u64) -> usize {
     if value == 0 { 0 } else { key_len(number) + varint_len(value) }
 }
 
+/// The encoded length of a number that is written also if it is zero: that of a field which may be absent.
+pub(crate) fn present_number_len(number: u32, value: u64) -> usize {
+    key_len(number) + varint_len(value)
+}
+
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -211,6 +216,11 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
         put_message(out, number, bytes);
     }
+}
+
+pub(crate) fn put_present_number(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_key(out, number, VARINT);
+    put_varint(out, value);
 }
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {

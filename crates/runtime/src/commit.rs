@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use statera_core::{Cut, Part};
 use statera_log::{CommitLog, FileLog};
-use statera_model::{EgressId, Epoch, TypedValue};
+use statera_model::{EgressId, Epoch, Millis, TypedValue};
 use statera_ports::{SinkBatch, SinkPosition};
 use statera_store::Store;
 
 use crate::error::EngineError;
+use crate::figures::{Stopwatch, Watch};
 use crate::inbox::{Event, Inbox};
 use crate::pulse::{Order, Pulse};
+use crate::recent::{Recent, RecentEpoch};
+use crate::shell::wall_clock;
 use crate::sinks::SinkQueue;
 
 pub(crate) struct Committer {
@@ -24,6 +27,8 @@ pub(crate) struct Committer {
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) parts: Receiver<(u16, Part)>,
     pub(crate) sinks: Arc<BTreeMap<EgressId, Arc<SinkQueue>>>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) recent: Arc<Recent>,
 }
 
 impl Drop for Committer {
@@ -42,8 +47,11 @@ impl Committer {
                 Order::Truncate(epoch) => self.log.truncate(epoch)?,
                 Order::Cut { confirmed, waiting } => {
                     last_cut = Instant::now();
-                    let Some(parts) = self.cut(confirmed) else { return Ok(()) };
-                    self.commit(parts)?;
+                    let at = wall_clock();
+                    let mut times = Stopwatch::start(last_cut);
+                    let Some((parts, last_shard)) = self.cut(confirmed) else { return Ok(()) };
+                    times.collected();
+                    self.commit(parts, times, (at, last_shard))?;
                     for waiting in waiting {
                         // Whoever asked may have gone.
                         let _ = waiting.send(());
@@ -53,8 +61,9 @@ impl Committer {
         }
     }
 
-    /// Cuts through all shards; `None` if they have stopped. The parts come in the order of the shards.
-    fn cut(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) -> Option<Vec<Part>> {
+    /// Cuts through all shards; `None` if they have stopped. The parts come in the order of the shards, and the shard that
+    /// was last is named.
+    fn cut(&mut self, confirmed: Vec<(EgressId, SinkPosition)>) -> Option<(Vec<Part>, u16)> {
         let cut = Arc::new(Cut { epoch: self.last.next(), confirmed });
         for inbox in &*self.inboxes {
             inbox.push(Event::Cut(cut.clone()));
@@ -63,17 +72,37 @@ impl Committer {
         for _ in 0..self.inboxes.len() {
             parts.push(self.parts.recv().ok()?);
         }
+        let last = parts.last().map_or(0, |(shard, _)| *shard);
         parts.sort_by_key(|(shard, _)| *shard);
-        Some(parts.into_iter().map(|(_, part)| part).collect())
+        Some((parts.into_iter().map(|(_, part)| part).collect(), last))
     }
 
-    fn commit(&mut self, parts: Vec<Part>) -> Result<(), EngineError> {
+    fn commit(
+        &mut self,
+        parts: Vec<Part>,
+        mut times: Stopwatch,
+        (at, last_shard): (Millis, u16),
+    ) -> Result<(), EngineError> {
         let epoch = self.last.next();
         let deltas: Vec<&[u8]> = parts.iter().map(|part| &part.delta[..]).collect();
         self.log.append(epoch, &deltas)?;
+        times.appended();
         self.last = epoch;
         // Before anybody is told: whoever was answered may ask the store about it.
+        let changes = self.store.changes();
         self.store.absorb(epoch, &deltas)?;
+        let (cut, append, absorb) =
+            times.absorbed(epoch, &deltas, &self.log, &mut self.watch.epochs());
+        self.recent.note(RecentEpoch {
+            epoch,
+            at,
+            parts: cut,
+            last_shard,
+            append,
+            absorb,
+            bytes: deltas.iter().map(|delta| delta.len()).sum(),
+            keys: self.store.changes() - changes,
+        });
         for inbox in &*self.inboxes {
             inbox.push(Event::Durable(epoch));
         }

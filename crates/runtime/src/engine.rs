@@ -3,23 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use statera_config::Application;
 use statera_core::keys::{self, Key};
 use statera_core::values::{DeadBody, DeadLetter, Mail, StateValue};
 use statera_core::{Figures, Input, RequestKind, Shard, Ticket};
-use statera_model::{Address, EgressId, FunctionType, KeyGroup};
+use statera_model::{Address, EgressId, FunctionType, KeyGroup, TypedValue};
 use statera_ports::{
-    Answer, BoxFuture, DeadLetterId, Refusal, Request, SourceBatch, SourceId, Stopping,
+    Answer, BoxFuture, DataId, DeadLetterId, Refusal, Request, SourceBatch, SourceId, SourceStatus,
+    Stopping,
 };
 use statera_store::Store;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::QueryError;
+use crate::figures::Watch;
+use crate::halts::Halts;
 use crate::inbox::{Event, Inbox, Waiter};
+use crate::ingress::Ingresses;
 use crate::pulse::Pulse;
+use crate::recent::Recent;
 use crate::sinks::SinkQueue;
 
 /// How long a source that found the engine full waits before it looks again.
@@ -37,6 +42,11 @@ pub(crate) struct Shared {
     pub(crate) key_groups: u16,
     pub(crate) tickets: AtomicU64,
     pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) halts: Halts,
+    pub(crate) ingresses: Ingresses,
+    pub(crate) recent: Arc<Recent>,
+    pub(crate) data: DataId,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Shared {
@@ -50,7 +60,7 @@ impl Shared {
         &self.inboxes[group.shard(self.inboxes.len(), self.key_groups)]
     }
 
-    fn ticket(&self) -> Ticket {
+    pub(crate) fn ticket(&self) -> Ticket {
         Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -69,6 +79,15 @@ impl Shared {
 
     fn sinks_lag(&self, limit: usize) -> bool {
         self.sinks.values().map(|sink| sink.bytes()).sum::<usize>() >= limit
+    }
+
+    /// Why no request is taken now, if so.
+    fn refusal(&self) -> Option<Refusal> {
+        if self.is_stopping() {
+            return Some(Refusal::Stopping);
+        }
+        let lags = self.sinks_lag(self.application.engine.memory.mailbox_bytes);
+        lags.then_some(Refusal::Full { limit: "memory.mailboxBytes" })
     }
 
     fn is_stopping(&self) -> bool {
@@ -131,7 +150,9 @@ impl Engine {
         let prefixes =
             (first..self.shared.key_groups).map(|g| keys::dead_letter_prefix(KeyGroup(g)));
         let after = after.map(|id| Key::DeadLetter(id).encode(KeyGroup(id.key_group)));
-        let found = self.scan(prefixes.collect(), after, limit).await?;
+        let (store, prefixes) = (self.shared.store.clone(), prefixes.collect::<Vec<_>>());
+        let page = move || store.reader().page(&prefixes, after.as_deref(), limit);
+        let found = tokio::task::spawn_blocking(page).await.map_err(|_| QueryError::Stopping)??;
         found.into_iter().map(letter).collect()
     }
 
@@ -141,8 +162,8 @@ impl Engine {
     /// If the store can't be read.
     pub async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<Letter>, QueryError> {
         let key = Key::DeadLetter(id).encode(KeyGroup(id.key_group));
-        let found = self.scan(vec![key], None, 1).await?;
-        found.into_iter().next().map(letter).transpose()
+        let found = self.get(key.clone()).await?;
+        found.map(|value| letter((key.into(), value))).transpose()
     }
 
     /// Puts the messages of a dead letter back into their mailbox; the letter is gone then. Returns whether there was
@@ -151,8 +172,20 @@ impl Engine {
     /// # Errors
     /// If the store can't be read, or the letter holds no message.
     pub async fn redrive(&self, id: DeadLetterId) -> Result<bool, QueryError> {
+        self.redrive_as(id, None).await
+    }
+
+    /// As [`Engine::redrive`], with another value in the place of that of its message, if one is given.
+    ///
+    /// # Errors
+    /// If the store can't be read, or the letter holds no message.
+    pub async fn redrive_as(
+        &self,
+        id: DeadLetterId,
+        value: Option<TypedValue>,
+    ) -> Result<bool, QueryError> {
         let Some(Letter { letter, .. }) = self.dead_letter(id).await? else { return Ok(false) };
-        let (target, mail) = match letter.body {
+        let (target, mut mail) = match letter.body {
             DeadBody::Message { target, mail } => (target, vec![mail]),
             DeadBody::Invocation { target, request } => {
                 let request = statera_protocol::decode_request(request).map_err(corrupt)?;
@@ -169,6 +202,9 @@ impl Engine {
                 return Err(QueryError::Corrupt(why.into()));
             }
         };
+        if let Some(value) = value {
+            mail.iter_mut().for_each(|mail| mail.argument = value.clone());
+        }
         let ticket = self.shared.ticket();
         self.operate(KeyGroup(id.key_group), ticket, Input::Redrive { ticket, id, target, mail })
             .await
@@ -193,6 +229,17 @@ impl Engine {
         self.operate(group, ticket, Input::Resume { ticket, address }).await
     }
 
+    /// Invokes an address no more, from its next turn on. Returns whether it was not paused before, once that is durable.
+    ///
+    /// # Errors
+    /// If the engine is stopping.
+    pub async fn pause(&self, address: Address, reason: &str) -> Result<bool, QueryError> {
+        let ticket = self.shared.ticket();
+        let group = KeyGroup::of(&address.id, self.shared.key_groups);
+        let reason = reason.into();
+        self.operate(group, ticket, Input::Pause { ticket, address, reason }).await
+    }
+
     /// How full each shard is.
     #[must_use]
     pub fn figures(&self) -> Vec<Figures> {
@@ -205,7 +252,7 @@ impl Engine {
         &self.shared.application
     }
 
-    async fn operate(
+    pub(crate) async fn operate(
         &self,
         group: KeyGroup,
         ticket: Ticket,
@@ -218,6 +265,13 @@ impl Engine {
         let waiter = Waiter::Operator(sender);
         self.shared.inbox(group).push(Event::Operate { ticket, input, waiter });
         receiver.await.map_err(|_| QueryError::Stopping)
+    }
+
+    /// What the store holds under a key as of the last durable epoch.
+    pub(crate) async fn get(&self, key: Vec<u8>) -> Result<Option<Bytes>, QueryError> {
+        let store = self.shared.store.clone();
+        let get = move || Ok::<_, QueryError>(store.reader().get(&key)?);
+        tokio::task::spawn_blocking(get).await.map_err(|_| QueryError::Stopping)?
     }
 
     /// What the store holds under each of the prefixes as of the last durable epoch.
@@ -243,7 +297,7 @@ fn letter((key, value): (Bytes, Bytes)) -> Result<Letter, QueryError> {
     }
 }
 
-fn corrupt(error: impl std::fmt::Display) -> QueryError {
+pub(crate) fn corrupt(error: impl std::fmt::Display) -> QueryError {
     QueryError::Corrupt(error.to_string().into())
 }
 
@@ -254,7 +308,8 @@ impl statera_ports::Engine for Engine {
 
     fn send(&self, request: Request) -> BoxFuture<'static, Result<(), Refusal>> {
         let (sender, receiver) = oneshot::channel();
-        let submitted = self.submit(request, RequestKind::Send, Waiter::Send(sender));
+        let submitted =
+            self.submit(request, RequestKind::Send, Waiter::Send(sender, Instant::now()));
         Box::pin(async move {
             submitted?;
             receiver.await.unwrap_or(Err(Refusal::Interrupted))
@@ -263,7 +318,8 @@ impl statera_ports::Engine for Engine {
 
     fn call(&self, request: Request) -> BoxFuture<'static, Result<Answer, Refusal>> {
         let (sender, receiver) = oneshot::channel();
-        let submitted = self.submit(request, RequestKind::Call, Waiter::Call(sender));
+        let submitted =
+            self.submit(request, RequestKind::Call, Waiter::Call(sender, Instant::now()));
         // Made here: the future may be dropped before it is ever polled.
         let waiting = submitted.map(|(group, ticket)| {
             let shared = self.shared.clone();
@@ -288,13 +344,18 @@ impl statera_ports::Engine for Engine {
             }
             let group = Shard::source_group(&batch.source, shared.key_groups);
             let (taken, receiver) = oneshot::channel();
-            shared.inbox(group).push(Event::Deliver { batch, taken });
+            shared.watch.delivered(&batch);
+            shared.inbox(group).push(Event::Deliver { batch, taken, at: Instant::now() });
             receiver.await.map_err(|_| Stopping)
         })
     }
 
     fn source_position(&self, source: &SourceId) -> Option<Bytes> {
         self.shared.sources.get(source).cloned()
+    }
+
+    fn report(&self, source: &SourceId, status: Option<SourceStatus>) {
+        self.shared.watch.source(source, status);
     }
 
     fn stopping(&self) -> BoxFuture<'static, ()> {
@@ -313,11 +374,9 @@ impl Engine {
         kind: RequestKind,
         waiter: Waiter,
     ) -> Result<(KeyGroup, Ticket), Refusal> {
-        if self.shared.is_stopping() {
-            return Err(Refusal::Stopping);
-        }
-        if self.shared.sinks_lag(self.shared.application.engine.memory.mailbox_bytes) {
-            return Err(Refusal::Full { limit: "memory.mailboxBytes" });
+        if let Some(refusal) = self.shared.refusal() {
+            self.shared.watch.refused(&refusal);
+            return Err(refusal);
         }
         let ticket = self.shared.ticket();
         let group = KeyGroup::of(&request.target.id, self.shared.key_groups);

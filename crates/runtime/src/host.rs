@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use statera_config::{Application, Endpoint, FailurePolicy, FunctionPattern, Transport};
 use statera_core::{Directory, Invocation, OnFailure, Policy};
-use statera_model::{Address, FunctionType, TypedValue};
+use statera_model::{Address, FunctionType, Id, TypedValue};
 use statera_ports::{Batch, Embedded};
-use statera_transport::HttpClient;
+use statera_transport::{HttpClient, Statistics};
 
 use crate::error::EngineError;
 
-/// Invocations of a function that runs inline begin one after the other anyway. Few are begun ahead, so that what is
-/// looked at when one begins is still in the processor's caches when it runs.
-const IN_FLIGHT_INLINE: usize = 2;
+/// Invocations of a function that runs inline begin one after the other anyway. Some are begun together, which costs less
+/// for each; no more than such that what is looked at when one begins is still in the processor's caches when it runs.
+const IN_FLIGHT_INLINE: usize = 16;
 
 /// Connections, and so requests at once, of a transport that names no limit.
 const IN_FLIGHT_DEFAULT: usize = 1024;
@@ -36,7 +36,8 @@ pub(crate) struct Hosts {
 #[derive(Clone)]
 pub(crate) enum Host {
     Embedded(Arc<dyn Embedded>),
-    Remote(Rc<HttpClient>),
+    /// The client of an endpoint, and its number.
+    Remote(Rc<HttpClient>, usize),
 }
 
 impl Hosts {
@@ -47,6 +48,11 @@ impl Hosts {
         let clients = application.endpoints.iter().map(|endpoint| Ok(Rc::new(client(endpoint)?)));
         let clients = clients.collect::<Result<_, EngineError>>()?;
         Ok(Hosts { application, embedded, clients, known: Vec::new() })
+    }
+
+    /// What the clients of the endpoints did and do, in the order of the application.
+    pub(crate) fn statistics(&self) -> impl Iterator<Item = Statistics> {
+        self.clients.iter().map(|client| client.statistics())
     }
 
     /// The host of a function type that somebody serves. `number` is what the shard calls it.
@@ -60,7 +66,8 @@ impl Hosts {
             Some(embedded) => Host::Embedded(embedded.clone()),
             None => {
                 let endpoint = application.endpoint_for(function);
-                Host::Remote(clients[endpoint.expect("only served functions are invoked")].clone())
+                let endpoint = endpoint.expect("only served functions are invoked");
+                Host::Remote(clients[endpoint].clone(), endpoint)
             }
         })
     }
@@ -77,7 +84,7 @@ impl OwnedBatch {
     pub(crate) fn of(invocation: &Invocation<'_>) -> OwnedBatch {
         let messages = invocation.messages();
         OwnedBatch {
-            target: invocation.target().clone(),
+            target: invocation.target(),
             states: invocation.states().map(|(_, value)| value.cloned()).collect(),
             messages: messages.map(|(caller, value)| (caller.cloned(), value.clone())).collect(),
         }
@@ -85,8 +92,12 @@ impl OwnedBatch {
 }
 
 impl Batch for OwnedBatch {
-    fn target(&self) -> &Address {
-        &self.target
+    fn function(&self) -> &FunctionType {
+        &self.target.function
+    }
+
+    fn id(&self) -> &Id {
+        &self.target.id
     }
 
     fn state(&self, index: usize, _name: &str) -> Option<&TypedValue> {

@@ -1,11 +1,14 @@
 //! What a shard thread is told, by whom it may be.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use statera_core::{Cut, Input, PeerItem, RequestKind, Ticket};
 use statera_model::Epoch;
 use statera_ports::{Answer, Refusal, Request, SourceBatch};
 use tokio::sync::{Notify, oneshot};
+
+use crate::inspect::Question;
 
 /// Something for a shard thread.
 pub(crate) enum Event {
@@ -19,6 +22,7 @@ pub(crate) enum Event {
     Deliver {
         batch: SourceBatch,
         taken: oneshot::Sender<()>,
+        at: Instant,
     },
     /// An operator's input, which carries this ticket.
     Operate {
@@ -33,13 +37,18 @@ pub(crate) enum Event {
     Cut(Arc<Cut>),
     /// Durable, and served by the store.
     Durable(Epoch),
+    /// An input that nobody waits for.
+    Input(Input),
+    Ask(Question),
+    /// Tell the watch everything, and then this.
+    Report(oneshot::Sender<()>),
     Stop,
 }
 
-/// Who waits for a ticket.
+/// Who waits for a ticket, and since when.
 pub(crate) enum Waiter {
-    Send(oneshot::Sender<Result<(), Refusal>>),
-    Call(oneshot::Sender<Result<Answer, Refusal>>),
+    Send(oneshot::Sender<Result<(), Refusal>>, Instant),
+    Call(oneshot::Sender<Result<Answer, Refusal>>, Instant),
     /// Told whether what was named was there.
     Operator(oneshot::Sender<bool>),
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use statera_core::Shard;
-use statera_core::keys::Key;
-use statera_core::values::decode_sink_position;
+use statera_core::keys::{Halt, Key};
+use statera_core::values::{Paused, decode_sink_position};
 use statera_log::{CommitLog, FileLog};
 use statera_model::{EgressId, Epoch, TypedValue};
 use statera_ports::{SinkBatch, SinkPosition, SourceId};
@@ -18,6 +18,7 @@ use crate::error::EngineError;
 pub(crate) struct Recovered {
     pub(crate) sources: BTreeMap<SourceId, Bytes>,
     pub(crate) sinks: BTreeMap<EgressId, SinkPosition>,
+    pub(crate) halts: BTreeMap<Halt, Paused>,
     /// Records that are durable here and not confirmed by their sink, in their order.
     outbox: BTreeMap<EgressId, BTreeMap<(Epoch, u16, u32), TypedValue>>,
 }
@@ -58,6 +59,10 @@ pub(crate) fn restore(
             }
             Key::Sink(egress) => {
                 recovered.sinks.insert(egress.clone(), decode_sink_position(value)?);
+                return Ok(());
+            }
+            Key::Halt(halt) => {
+                recovered.halts.insert(halt.clone(), Paused::decode(value)?);
                 return Ok(());
             }
             Key::Outbox { egress, epoch, shard, index } => {

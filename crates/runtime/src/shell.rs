@@ -13,13 +13,14 @@ use hashbrown::HashMap;
 use statera_core::values::StateValue;
 use statera_core::{Effect, Input, Invocation, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
 use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome, Reply};
-use statera_ports::{Answer, Embedded, Refusal};
+use statera_ports::{Answer, Batch, Embedded, Refusal};
 use statera_protocol::{Decoder, Request};
 use statera_store::Reader;
 use tokio::sync::oneshot;
 
 use crate::engine::Shared;
 use crate::error::EngineError;
+use crate::figures::shard::{Latencies, ShardReport, ShellFigures, TIMED_ONE_IN};
 use crate::host::{Host, Hosts, OwnedBatch};
 use crate::inbox::{Event, Waiter};
 
@@ -56,6 +57,7 @@ struct State {
     /// What waits to be handed to each peer.
     outgoing: Vec<Vec<PeerItem>>,
     ended: Rc<Ended>,
+    figures: ShellFigures,
     /// What the commit thread was told since the last cut.
     raised: Wants,
     stopped: bool,
@@ -73,6 +75,7 @@ struct Ended {
     index: u16,
     inputs: RefCell<Vec<Input>>,
     decoder: RefCell<Decoder>,
+    latencies: RefCell<Latencies>,
 }
 
 impl Drop for Shell {
@@ -106,7 +109,9 @@ impl Shell {
                 index,
                 inputs: RefCell::default(),
                 decoder: RefCell::default(),
+                latencies: RefCell::default(),
             }),
+            figures: ShellFigures::default(),
             raised: Wants::Nothing,
             stopped: false,
         };
@@ -165,14 +170,17 @@ impl Shell {
         match event {
             Event::Request { ticket, request, kind, waiter } => {
                 self.state.waiters.insert(ticket, waiter);
+                self.state.figures.requests.came(kind);
                 self.apply(Input::Request { ticket, request, kind });
             }
             Event::Forget(ticket) => {
                 self.state.waiters.remove(&ticket);
                 self.apply(Input::Forget(ticket));
             }
-            Event::Deliver { batch, taken } => {
+            Event::Deliver { batch, taken, at } => {
                 self.state.taken.push(taken);
+                let (epoch, records) = (self.shard.epoch(), batch.records.len());
+                self.state.figures.delivered(epoch, records, at);
                 self.apply(Input::Deliver(batch));
             }
             Event::Operate { ticket, input, waiter } => {
@@ -189,8 +197,24 @@ impl Shell {
                 self.apply(Input::Flushed(epoch));
                 self.release(epoch);
             }
+            Event::Report(told) => {
+                self.report();
+                // Whoever asked may have gone.
+                let _ = told.send(());
+            }
+            Event::Input(input) => self.apply(input),
+            Event::Ask(question) => question(&self.shard),
             Event::Stop => self.state.stopped = true,
         }
+    }
+
+    /// Tells everything that is counted here.
+    fn report(&self) {
+        let (requests, latencies) =
+            (&self.state.figures.requests, self.state.ended.latencies.borrow());
+        let (application, clients) = (&self.shared.application, self.hosts.statistics());
+        let report = ShardReport::of(&self.shard, application, requests, &latencies, clients);
+        self.shared.watch.tell(self.index, report);
     }
 
     fn apply(&mut self, input: Input) {
@@ -249,8 +273,8 @@ impl Shell {
 
     fn invoke(&mut self, id: InvocationId) {
         let Some(invocation) = self.shard.invocation(id) else { return };
-        let function = &invocation.target().function;
-        match self.hosts.host(invocation.function(), function) {
+        let (number, function) = (invocation.function_number(), invocation.function());
+        match self.hosts.host(number, function) {
             Host::Embedded(embedded) if invocation.state_count() < embedded.states().len() => {
                 let outcome = Outcome::Incomplete(embedded.states().to_vec());
                 let input = Input::Completed { invocation: id, outcome, request: Bytes::new() };
@@ -259,22 +283,33 @@ impl Shell {
             Host::Embedded(embedded) if embedded.waits() => {
                 let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
                 let ended = async move { running.await.map(Outcome::Complete) };
-                Attempt::run(id, encode(&invocation), self.state.ended.clone(), ended);
+                let timer = Timer::start(number, None);
+                Attempt::run(id, timer, encode(&invocation), self.state.ended.clone(), ended);
             }
             Host::Embedded(embedded) => {
                 let (now, effects) = (self.state.now, &mut self.state.effects);
-                match invoke_here(id, &**embedded, &invocation, &mut self.state.reply) {
+                let began = self.state.figures.is_timed().then(Instant::now);
+                let failed = invoke_here(id, &**embedded, &invocation, &mut self.state.reply);
+                if let Some(began) = began {
+                    let mut latencies = self.state.ended.latencies.borrow_mut();
+                    latencies.note_function(number, began.elapsed(), TIMED_ONE_IN);
+                }
+                match failed {
                     None => self.shard.complete(id, &mut self.state.reply, now, effects),
                     Some(input) => self.shard.apply(input, now, effects),
                 }
             }
-            Host::Remote(client) => {
+            Host::Remote(client, endpoint) => {
+                let timer = Timer::start(number, Some(*endpoint));
+                if invocation.is_retry() {
+                    self.state.ended.latencies.borrow_mut().retried(*endpoint);
+                }
                 let (client, function) = (client.clone(), function.clone());
                 let remaining = Duration::from_millis(invocation.remaining_ms);
                 let request = encode(&invocation);
                 let (body, ended) = (request.clone(), self.state.ended.clone());
                 let decoding = ended.clone();
-                Attempt::run(id, request, ended, async move {
+                Attempt::run(id, timer, request, ended, async move {
                     let reply = client.call(&function, body, remaining).await;
                     reply.and_then(|reply| decoding.decode(reply))
                 });
@@ -294,16 +329,23 @@ impl Shell {
 
     /// An epoch is durable: those who waited for it are told.
     fn release(&mut self, epoch: Epoch) {
+        let now = Instant::now();
+        self.state.figures.released(epoch, now);
+        let figures = &mut self.state.figures.requests;
         while let Some(held) = self.state.held.pop_front_if(|held| held.epoch <= epoch) {
             for ticket in held.accepted {
                 match self.state.waiters.remove(&ticket) {
-                    Some(Waiter::Send(waiter)) => drop(waiter.send(Ok(()))),
+                    Some(Waiter::Send(waiter, since)) => {
+                        figures.send_release.note(now - since);
+                        drop(waiter.send(Ok(())));
+                    }
                     Some(Waiter::Operator(waiter)) => drop(waiter.send(true)),
-                    Some(Waiter::Call(_)) | None => {}
+                    Some(Waiter::Call(..)) | None => {}
                 }
             }
             for (ticket, answer) in held.answers {
-                if let Some(Waiter::Call(waiter)) = self.state.waiters.remove(&ticket) {
+                if let Some(Waiter::Call(waiter, since)) = self.state.waiters.remove(&ticket) {
+                    figures.call_release.note(now - since);
                     let _ = waiter.send(Ok(answer));
                 }
             }
@@ -311,9 +353,10 @@ impl Shell {
     }
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.state.figures.requests.refused(&refusal);
         match self.state.waiters.remove(&ticket) {
-            Some(Waiter::Send(waiter)) => drop(waiter.send(Err(refusal))),
-            Some(Waiter::Call(waiter)) => drop(waiter.send(Err(refusal))),
+            Some(Waiter::Send(waiter, _)) => drop(waiter.send(Err(refusal))),
+            Some(Waiter::Call(waiter, _)) => drop(waiter.send(Err(refusal))),
             Some(Waiter::Operator(_)) | None => {}
         }
     }
@@ -359,7 +402,7 @@ fn invoke_here(
 /// The request of an invocation as it is sent, or would be.
 fn encode(invocation: &Invocation<'_>) -> Bytes {
     let request = Request {
-        target: invocation.target(),
+        target: &invocation.target(),
         states: invocation.states(),
         invocations: invocation.messages(),
     };
@@ -391,19 +434,42 @@ impl Ended {
 /// An invocation that runs beside everything else on this thread. Ends with an input, whatever becomes of its task.
 struct Attempt {
     id: InvocationId,
+    timer: Timer,
     request: Bytes,
     ended: Rc<Ended>,
     result: Option<Result<Outcome, Failure>>,
 }
 
+/// Takes the time of an invocation, for its function type and, if there is one, its endpoint.
+struct Timer {
+    function: u32,
+    endpoint: Option<usize>,
+    began: Instant,
+}
+
+impl Timer {
+    fn start(function: u32, endpoint: Option<usize>) -> Timer {
+        Timer { function, endpoint, began: Instant::now() }
+    }
+
+    fn stop(&self, latencies: &RefCell<Latencies>) {
+        let (took, mut latencies) = (self.began.elapsed(), latencies.borrow_mut());
+        latencies.note_function(self.function, took, 1);
+        if let Some(endpoint) = self.endpoint {
+            latencies.note_endpoint(endpoint, took);
+        }
+    }
+}
+
 impl Attempt {
     fn run(
         id: InvocationId,
+        timer: Timer,
         request: Bytes,
         ended: Rc<Ended>,
         running: impl Future<Output = Result<Outcome, Failure>> + 'static,
     ) {
-        let attempt = Attempt { id, request, ended, result: None };
+        let attempt = Attempt { id, timer, request, ended, result: None };
         tokio::task::spawn_local(async move {
             let mut attempt = attempt;
             attempt.result = Some(running.await);
@@ -413,6 +479,7 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        self.timer.stop(&self.ended.latencies);
         let (invocation, request) = (self.id, std::mem::take(&mut self.request));
         let lost = || Err(Failure::new(FailureKind::Rejected, "the invocation panicked"));
         self.ended.add(match self.result.take().unwrap_or_else(lost) {
@@ -442,7 +509,7 @@ impl Clock {
     }
 }
 
-fn wall_clock() -> Millis {
+pub(crate) fn wall_clock() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

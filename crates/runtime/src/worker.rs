@@ -22,9 +22,13 @@ use crate::commit::Committer;
 use crate::data_directory::DataDirectory;
 use crate::engine::{Engine, Shared};
 use crate::error::EngineError;
+use crate::figures::Watch;
+use crate::halts::Halts;
 use crate::host::{Hosts, Linked, directory, milliseconds};
 use crate::inbox::{Event, Inbox};
+use crate::ingress::Ingresses;
 use crate::pulse::Pulse;
+use crate::recent::Recent;
 use crate::recovery::{replay, restore};
 use crate::shell::Shell;
 use crate::sinks::{SinkQueue, drive};
@@ -98,6 +102,13 @@ impl Worker {
         for (egress, records) in recovered.orphans() {
             tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
         }
+        let full = shards.iter().map(Shard::figures);
+        let watched = Arc::new(Watch::new(data.log(), full));
+        let halts = Halts::new(std::mem::take(&mut recovered.halts));
+        for shard in &mut shards {
+            shard.set_halted(halts.halted(&application));
+        }
+        let recent = Arc::new(Recent::default());
         let shared = Arc::new(Shared {
             inboxes: inboxes.clone(),
             pulse: pulse.clone(),
@@ -108,6 +119,11 @@ impl Worker {
             key_groups: data.key_groups,
             tickets: AtomicU64::new(1),
             stopping: watch::Sender::new(false),
+            halts,
+            ingresses: Ingresses::default(),
+            recent: recent.clone(),
+            data: data.id.clone(),
+            watch: watched.clone(),
             application: application.clone(),
         });
 
@@ -141,6 +157,8 @@ impl Worker {
             inboxes,
             parts,
             sinks: sinks_queues,
+            watch: watched,
+            recent,
         };
         threads.push(spawn("commit".to_owned(), fail, move || committer.run())?);
 

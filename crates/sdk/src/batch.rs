@@ -1,6 +1,6 @@
 //! What a host hands to a function, as it came over the wire.
 
-use statera_model::{Address, TypedValue};
+use statera_model::{Address, FunctionType, Id, TypedValue};
 use statera_ports::Batch;
 use statera_protocol::OwnedRequest;
 
@@ -8,8 +8,12 @@ use statera_protocol::OwnedRequest;
 pub(crate) struct Received(pub(crate) OwnedRequest);
 
 impl Batch for Received {
-    fn target(&self) -> &Address {
-        &self.0.target
+    fn function(&self) -> &FunctionType {
+        &self.0.target.function
+    }
+
+    fn id(&self) -> &Id {
+        &self.0.target.id
     }
 
     fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {

@@ -99,13 +99,13 @@ impl<'a> Context<'a> {
     /// The address of this function: itself.
     #[must_use]
     pub fn this(&self) -> Address {
-        self.view.batch().target().clone()
+        self.view.batch().target()
     }
 
     /// The id of this function.
     #[must_use]
     pub fn id(&self) -> Id {
-        self.view.batch().target().id.clone()
+        self.view.batch().id().clone()
     }
 
     /// Who sent the message; `None` if it came from an ingress.
@@ -200,7 +200,7 @@ impl Context<'_> {
 
     #[cold]
     fn misused(&self, cell: &str, typename: &str, declared: Option<usize>) -> Error {
-        let function = &self.view.batch().target().function;
+        let function = self.view.batch().function();
         Error::retry(match declared {
             None => format!(
                 "cell `{cell}` is not declared by function `{function}`; \
@@ -408,7 +408,7 @@ impl Drop for Context<'_> {
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("this", self.view.batch().target())
+            .field("this", &self.this())
             .field("message", &self.message)
             .field("reply", &*self.progress.reply)
             .finish_non_exhaustive()

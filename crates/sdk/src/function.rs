@@ -212,7 +212,9 @@ fn settle(
         }
         (Ok(answer), None) => answer,
     };
-    if let (Some(argument), Some(caller)) = (answer, batch.message(message).0) {
+    if let Some(argument) = answer
+        && let Some(caller) = batch.message(message).0
+    {
         let target = caller.clone();
         progress.reply.messages.push(statera_model::Outgoing { target, argument });
     }

@@ -21,8 +21,12 @@ struct TestBatch {
 }
 
 impl Batch for TestBatch {
-    fn target(&self) -> &Address {
-        &self.target
+    fn function(&self) -> &statera_sdk::Name {
+        &self.target.function
+    }
+
+    fn id(&self) -> &statera_sdk::Id {
+        &self.target.id
     }
 
     fn state(&self, _: usize, name: &str) -> Option<&TypedValue> {

@@ -147,8 +147,12 @@ async fn the_status_says_what_went_wrong() {
 struct Lent<'a>(&'a OwnedRequest);
 
 impl Batch for Lent<'_> {
-    fn target(&self) -> &Address {
-        &self.0.target
+    fn function(&self) -> &statera_sdk::Name {
+        &self.0.target.function
+    }
+
+    fn id(&self) -> &statera_sdk::Id {
+        &self.0.target.id
     }
 
     fn state(&self, index: usize, _: &str) -> Option<&TypedValue> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use statera_core::Directory;
 use statera_model::{
-    Address, EgressId, Failure, FunctionType, Outcome, Reply, StateSpec, TypedValue,
+    Address, EgressId, Failure, FunctionType, Id, Outcome, Reply, StateSpec, TypedValue,
 };
 use statera_ports::{Accepts, Answer, Batch, Refusal};
 
@@ -71,11 +71,7 @@ impl Asked {
     pub(crate) fn of(batch: statera_core::Invocation<'_>) -> Asked {
         let states = batch.states().map(|(name, value)| (name.into(), value.cloned()));
         let messages = batch.messages().map(|(caller, value)| (caller.cloned(), value.clone()));
-        Asked {
-            target: batch.target().clone(),
-            states: states.collect(),
-            messages: messages.collect(),
-        }
+        Asked { target: batch.target(), states: states.collect(), messages: messages.collect() }
     }
 
     pub(crate) fn has(&self, state: &str) -> bool {
@@ -84,8 +80,12 @@ impl Asked {
 }
 
 impl Batch for Asked {
-    fn target(&self) -> &Address {
-        &self.target
+    fn function(&self) -> &FunctionType {
+        &self.target.function
+    }
+
+    fn id(&self) -> &Id {
+        &self.target.id
     }
 
     fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {

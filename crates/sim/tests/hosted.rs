@@ -97,14 +97,14 @@ impl Embedded for Account {
                 ["get", amount] => balance += cents(amount),
                 ["save", amount, ms] => {
                     balance -= cents(amount);
-                    let message = send(batch.target().clone(), format!("get {amount}"));
+                    let message = send(batch.target(), format!("get {amount}"));
                     let token = Some("saved".into());
                     reply.delayed.push(Delayed::Cancel { token: "saved".into() });
                     reply.delayed.push(Delayed::Send { delay_ms: cents(ms), message, token });
                 }
                 ["tell", _] => reply.egress.push(Egress {
                     egress: name(&format!("test/{}", words[1])),
-                    argument: text(&format!("{} {count}", batch.target().id)),
+                    argument: text(&format!("{} {count}", batch.id())),
                 }),
                 ["ask"] => {
                     reply.messages.push(send(caller.expect("it is called"), format!("{balance}")));

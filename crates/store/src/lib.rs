@@ -34,7 +34,9 @@
 #![warn(missing_docs)]
 
 mod error;
+mod figures;
 mod flusher;
+mod listing;
 mod lsm;
 mod reader;
 mod settings;
@@ -43,7 +45,9 @@ mod table;
 mod tables;
 
 pub use error::{Cause, StoreError};
+pub use figures::Figures;
 pub use flusher::Progress;
+pub use listing::{HeadPlace, HeadQuery, Heads};
 pub use reader::Reader;
 pub use settings::Settings;
 pub use store::Store;

@@ -141,6 +141,13 @@ impl Lsm {
         Ok(Lsm { state, work, database, path: path.to_owned() })
     }
 
+    /// How many files of tables there are, and what they take on disk.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let keyspaces = [&self.state, &self.work];
+        let sizes = keyspaces.map(|keyspace| (keyspace.table_count(), keyspace.disk_space()));
+        sizes.into_iter().fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    }
+
     /// Checks the format version, and tells which epoch the files reflect.
     fn reflected(&self) -> Result<Epoch, StoreError> {
         let corrupt = |what| StoreError::Corrupt { path: self.path.clone(), what };
@@ -222,6 +229,16 @@ impl Lsm {
             }
         }
         Ok(found)
+    }
+
+    /// The keys from this one on, of whose kind there must be more than two bytes.
+    pub(crate) fn keys_from(&self, snapshot: &Snapshot, from: &[u8]) -> fjall::Iter {
+        snapshot.range::<&[u8], _>(self.keyspace_of(from), (Bound::Included(from), Bound::Unbounded))
+    }
+
+    /// The key of an entry.
+    pub(crate) fn key(&self, entry: fjall::Guard) -> Result<Slice, StoreError> {
+        entry.key().map_err(|error| self.cannot_read(error))
     }
 
     pub(crate) fn scan_work<E: From<StoreError>>(

@@ -11,8 +11,8 @@ use crate::tables::Tables;
 /// Reads what was absorbed, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    files: Arc<Files>,
-    tables: Arc<Tables>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) tables: Arc<Tables>,
 }
 
 impl Reader {

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use statera_model::Epoch;
 
 use crate::flusher::{Flusher, Progress};
-use crate::lsm::Files;
+use crate::lsm::{Files, Lsm};
 use crate::tables::Tables;
-use crate::{Reader, Settings, StoreError};
+use crate::{Figures, Reader, Settings, StoreError};
 
 /// The state store of one worker. Its methods may be called from any thread.
 ///
@@ -72,6 +72,19 @@ impl Store {
     /// If the background thread has failed.
     pub fn sync_now(&self) -> Result<(), StoreError> {
         self.tables.sync()
+    }
+
+    /// Changes of keys taken since the store was opened.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.tables.figures().changes
+    }
+
+    /// How much there is in memory and in files. May read the sizes of files, but nothing in them.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let files = self.files.if_created().map(Lsm::size).unwrap_or_default();
+        Figures { files: files.0, file_bytes: files.1, ..self.tables.figures() }
     }
 
     /// A handle for reading. Cheap to clone.

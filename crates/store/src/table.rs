@@ -42,10 +42,11 @@ pub(crate) struct Latest<'a> {
 }
 
 impl Table {
-    /// Makes the changes of a delta, in order. After an error some of them are made.
-    pub(crate) fn absorb(&self, delta: &[u8]) -> Result<(), CorruptDelta> {
+    /// Makes the changes of a delta, in order, and counts them. After an error some of them are made.
+    pub(crate) fn absorb(&self, delta: &[u8]) -> Result<u64, CorruptDelta> {
         let mut sorted: [Vec<(u64, Change<'_>)>; PARTS] = Default::default();
         let mut changes = changes(delta);
+        let mut all = 0;
         loop {
             let mut taken = 0;
             for change in changes.by_ref().take(CHANGES_AT_ONCE) {
@@ -61,8 +62,9 @@ impl Table {
                     changes.drain(..).for_each(|(hash, change)| part.apply(hash, &change));
                 }
             }
+            all += taken as u64;
             if taken < CHANGES_AT_ONCE {
-                return Ok(());
+                return Ok(all);
             }
         }
     }
@@ -73,6 +75,21 @@ impl Table {
         let part = self.parts[part_of(hash)].read().expect(NO_PANIC);
         let latest = part.find(hash, key)?;
         Some(latest.value.map(Bytes::copy_from_slice))
+    }
+
+    /// Whether a key was deleted; `None` if it did not change.
+    pub(crate) fn is_deleted(&self, key: &[u8]) -> Option<bool> {
+        let hash = self.hasher.hash_one(key);
+        let part = self.parts[part_of(hash)].read().expect(NO_PANIC);
+        Some(part.find(hash, key)?.value.is_none())
+    }
+
+    /// Visits all keys, in no order. It may change meanwhile: only a part at a time is held.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(Latest<'_>)) {
+        for part in &self.parts {
+            let part = part.read().expect(NO_PANIC);
+            part.slots.iter().for_each(|slot| visit(slot.latest(&part.arena)));
+        }
     }
 
     /// What it takes in memory.

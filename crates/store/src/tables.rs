@@ -9,7 +9,7 @@ use bytes::Bytes;
 use statera_model::Epoch;
 
 use crate::table::Table;
-use crate::{Settings, StoreError};
+use crate::{Figures, Settings, StoreError};
 
 /// What an epoch takes in the log at least.
 const EPOCH_BYTES_MIN: u64 = 4096;
@@ -61,6 +61,9 @@ struct State {
     sealed: Extent,
     /// When the first epoch came to the open table.
     open_since: Option<Instant>,
+    /// Changes taken, and tables written, since the start.
+    changes: u64,
+    flushes: u64,
     /// How many callers wait for room.
     blocked: usize,
     /// Somebody waits until this epoch is durable.
@@ -86,6 +89,8 @@ impl Tables {
             open: Extent::default(),
             sealed: Extent::default(),
             open_since: None,
+            changes: 0,
+            flushes: 0,
             blocked: 0,
             wanted: reflected,
             stopping: false,
@@ -118,13 +123,16 @@ impl Tables {
         // Only the flusher replaces it, and needs the state for that.
         let table = self.shown.read().expect(NO_PANIC).open.clone();
         for part in parts {
-            if let Err(source) = table.absorb(part) {
-                // The table holds half of it and must never be written.
-                let error = StoreError::Delta { epoch, source };
-                state.ended = Some(error.clone());
-                self.work.notify_one();
-                self.progress.notify_all();
-                return Err(error);
+            match table.absorb(part) {
+                Ok(changes) => state.changes += changes,
+                Err(source) => {
+                    // The table holds half of it and must never be written.
+                    let error = StoreError::Delta { epoch, source };
+                    state.ended = Some(error.clone());
+                    self.work.notify_one();
+                    self.progress.notify_all();
+                    return Err(error);
+                }
             }
         }
         let first = state.open_since.is_none();
@@ -162,6 +170,12 @@ impl Tables {
             }
         }
         (changed, look())
+    }
+
+    /// The table that absorbs, and the one that is being written to files.
+    pub(crate) fn shown(&self) -> (Arc<Table>, Option<Arc<Table>>) {
+        let shown = self.shown.read().expect(NO_PANIC);
+        (shown.open.clone(), shown.sealed.clone())
     }
 
     /// Waits until everything absorbed so far is durable.
@@ -224,10 +238,25 @@ impl Tables {
         let sealed = self.shown.write().expect(NO_PANIC).sealed.take();
         state.sealed = Extent::default();
         state.durable = epoch;
+        state.flushes += 1;
         self.progress.notify_all();
         drop(state);
         // To free it may take a while.
         drop(sealed);
+    }
+
+    /// What is in memory, and what has become of it.
+    pub(crate) fn figures(&self) -> Figures {
+        let state = self.lock();
+        Figures {
+            absorbed: state.absorbed,
+            durable: state.durable,
+            changes: state.changes,
+            unflushed_bytes: state.open.memory + state.sealed.memory,
+            unflushed_log_bytes: state.open.log + state.sealed.log,
+            flushes: state.flushes,
+            ..Figures::default()
+        }
     }
 
     /// The last epoch that was absorbed.

@@ -1,6 +1,8 @@
 //! The admin API of a real engine, over HTTP.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod live;
+mod operations;
 mod world;
 
 use expect_test::{Expect, expect};
@@ -189,7 +191,10 @@ async fn a_paused_address_is_resumed() {
     assert_eq!(status, StatusCode::CONFLICT);
     expect![[r#"
         {
-          "error": "`example/pausing/poison` is not paused",
+          "title": "Conflict",
+          "status": 409,
+          "code": "not-paused",
+          "detail": "`example/pausing/poison` is not paused",
           "hint": "check the address; those with the failure policy `pause` are paused when they fail"
         }
     "#]].assert_eq(&world.show(&answer));
@@ -238,92 +243,119 @@ async fn what_cannot_be_served_is_explained() {
         (
             "/v2",
             expect![[r#"
-            404 Not Found
-            {
-              "error": "there is nothing at `/v2`",
-              "hint": "start at /v1/status; in an id, a slash is written as %2F"
-            }
-        "#]],
+                404 Not Found
+                {
+                  "title": "Not Found",
+                  "status": 404,
+                  "code": "no-such-path",
+                  "detail": "there is nothing at `/v2`",
+                  "hint": "start at /v1/status; in an id, a slash is written as %2F"
+                }
+            "#]],
         ),
         (
             "/v1/deadletters/abc",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "`abc` is not the id of a dead letter, such as `7-1768999999123`",
-              "hint": "/v1/deadletters lists the ids"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-path",
+                  "detail": "`abc` is not the id of a dead letter, such as `7-1768999999123`",
+                  "hint": "/v1/deadletters lists the ids"
+                }
+            "#]],
         ),
         (
             "/v1/deadletters/1-2",
             expect![[r#"
-            404 Not Found
-            {
-              "error": "there is no dead letter `1-2`",
-              "hint": "it may have been redriven or dropped; /v1/deadletters lists those that are there"
-            }
-        "#]],
+                404 Not Found
+                {
+                  "title": "Not Found",
+                  "status": 404,
+                  "code": "not-found",
+                  "detail": "there is no dead letter `1-2`",
+                  "hint": "it may have been redriven or dropped; /v1/deadletters lists those that are there"
+                }
+            "#]],
         ),
         (
             "/v1/deadletters/65535-2",
             expect![[r#"
-            404 Not Found
-            {
-              "error": "there is no dead letter `65535-2`",
-              "hint": "it may have been redriven or dropped; /v1/deadletters lists those that are there"
-            }
-        "#]],
+                404 Not Found
+                {
+                  "title": "Not Found",
+                  "status": 404,
+                  "code": "not-found",
+                  "detail": "there is no dead letter `65535-2`",
+                  "hint": "it may have been redriven or dropped; /v1/deadletters lists those that are there"
+                }
+            "#]],
         ),
         (
             "/v1/deadletters?limit=0",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "`0` is not a limit",
-              "hint": "write a number from 1 to 1000"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-query",
+                  "detail": "`0` is not a limit",
+                  "hint": "write a number from 1 to 1000"
+                }
+            "#]],
         ),
         (
             "/v1/deadletters?page=2",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "the query parameter `page` is unknown",
-              "hint": "known here: after, limit"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-query",
+                  "detail": "the query parameter `page` is unknown",
+                  "hint": "known here: target, limit, after"
+                }
+            "#]],
         ),
         (
             "/v1/status?verbose",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "the query parameter `verbose` is unknown",
-              "hint": "known here: none"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-query",
+                  "detail": "the query parameter `verbose` is unknown",
+                  "hint": "known here: none"
+                }
+            "#]],
         ),
         (
             "/v1/state//cart/x",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "the namespace in the path is empty",
-              "hint": "an address is <namespace>/<type>/<id>"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-path",
+                  "detail": "the namespace in the path is empty",
+                  "hint": "an address is <namespace>/<type>/<id>"
+                }
+            "#]],
         ),
         (
             "/v1/state/example/cart/%zz",
             expect![[r#"
-            400 Bad Request
-            {
-              "error": "`%zz` is not percent-encoded correctly",
-              "hint": "after each % there are two hexadecimal digits; write a percent sign as %25"
-            }
-        "#]],
+                400 Bad Request
+                {
+                  "title": "Bad Request",
+                  "status": 400,
+                  "code": "invalid-path",
+                  "detail": "`%zz` is not percent-encoded correctly",
+                  "hint": "after each % there are two hexadecimal digits; write a percent sign as %25"
+                }
+            "#]],
         ),
     ] {
         check(&world, path, expected).await;

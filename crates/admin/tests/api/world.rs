@@ -1,8 +1,8 @@
 //! A running engine with an admin API, and the functions it calls.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +14,15 @@ use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use statera_admin::{AdminError, AdminServer};
+use statera_admin::{AdminError, AdminServer, LogControl, Settings};
 use statera_config::{EngineOverrides, Source, load};
 use statera_model::{
-    Address, Expiration, Mutation, Name, Outcome, Reply, StateChange, StateSpec, TypedValue,
+    Address, Delayed, Expiration, Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec,
+    TypedValue,
 };
-use statera_ports::Engine as _;
+use statera_ports::{
+    BoxFuture, DataId, Egress, Engine as _, Sink, SinkBatch, SinkError, SinkPosition,
+};
 use statera_protocol::{OwnedRequest, decode_request, encode_reply, types};
 use statera_runtime::{Engine, Options, Worker};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +50,11 @@ pub(crate) struct World {
 
 /// Starts it all. Functions of the namespace `example` count what they see, but fail for ids that begin with `poison`.
 pub(crate) async fn world() -> World {
+    world_with(|settings| settings).await
+}
+
+/// As [`world`], with an admin API that is set up differently.
+pub(crate) async fn world_with(change: impl FnOnce(Settings) -> Settings) -> World {
     let healed = Arc::new(AtomicBool::new(false));
     let functions = serve_functions(Arc::clone(&healed)).await;
     let module = format!(
@@ -83,12 +91,22 @@ spec:
     let options = Options {
         application,
         data: data.path().join("data"),
-        egresses: Vec::new(),
+        egresses: vec![Egress {
+            id: Name::parse("example/out").unwrap(),
+            accepts: Arc::new(|_| Ok(())),
+            sink: Box::new(Out(Arc::clone(&healed))),
+        }],
         functions: Vec::new(),
     };
     let worker = Worker::start(options).unwrap();
     let engine = worker.engine();
-    let server = AdminServer::bind(([127, 0, 0, 1], 0).into(), engine.clone()).unwrap();
+    let log = Arc::new(Log::default());
+    let settings = Settings {
+        name: "test".to_owned(),
+        log: Some(log),
+        ..change(Settings::at(([127, 0, 0, 1], 0).into()))
+    };
+    let server = AdminServer::open(settings, engine.clone()).unwrap();
     let (stop, mut stopped) = watch::channel(false);
     let admin = server.local_addr();
     let running = tokio::spawn(server.run(Box::pin(async move {
@@ -101,7 +119,8 @@ impl World {
     pub(crate) async fn send(&self, function: &str, id: &str, argument: TypedValue) {
         let target = Address::new(Name::parse(function).unwrap(), id);
         let request = statera_ports::Request { target, argument, idempotency_key: None };
-        soon("a message", self.engine.send(request)).await.unwrap();
+        let ingress = self.engine.ingress(&Name::parse("example/in").unwrap());
+        soon("a message", ingress.send(request)).await.unwrap();
     }
 
     /// Functions fail no more.
@@ -123,12 +142,32 @@ impl World {
         (response.status(), serde_json::from_slice(response.body()).unwrap())
     }
 
+    /// Sends a form, and expects that it is done.
+    pub(crate) async fn order(
+        &self,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> (StatusCode, serde_json::Value) {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let response = self.exchange_with(request, body.to_string().into()).await;
+        (response.status(), serde_json::from_slice(response.body()).unwrap())
+    }
+
     pub(crate) async fn exchange(&self, request: hyper::http::request::Builder) -> Response<Bytes> {
+        self.exchange_with(request, Bytes::new()).await
+    }
+
+    pub(crate) async fn exchange_with(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> Response<Bytes> {
         soon("an answer", async {
             let stream = TcpStream::connect(self.admin).await.unwrap();
             let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.unwrap();
             let connection = tokio::spawn(connection);
-            let request = request.body(Full::new(Bytes::new())).unwrap();
+            let request = request.body(Full::new(body)).unwrap();
             let (head, body) = sender.send_request(request).await.unwrap().into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             connection.abort();
@@ -179,9 +218,11 @@ impl World {
             serde_json::Value::Object(fields) => {
                 for (name, value) in fields {
                     match (name.as_str(), &value) {
-                        ("at" | "lastAccess" | "id", serde_json::Value::String(text))
-                            if text.starts_with(|c: char| c.is_ascii_digit()) =>
-                        {
+                        (
+                            "at" | "lastAccess" | "id" | "since" | "failedAt" | "nextAttempt"
+                            | "due",
+                            serde_json::Value::String(text),
+                        ) if text.starts_with(|c: char| c.is_ascii_digit()) => {
                             *value = format!("<{name}>").into();
                         }
                         _ => self.mask(value),
@@ -221,10 +262,71 @@ async fn answer(
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);
     }
-    let mut response = Response::new(Full::new(encode_reply(&count(&request)).into()));
+    let outcome = match request.target.function.name() {
+        "relay" => relay(&request),
+        _ => count(&request),
+    };
+    let mut response = Response::new(Full::new(encode_reply(&outcome).into()));
     let content_type = HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(response)
+}
+
+/// Sends each message on, now and in an hour, and emits it.
+fn relay(request: &OwnedRequest) -> Outcome {
+    let mut reply = Reply::default();
+    for message in &request.invocations {
+        let target = Address::new(Name::parse("example/cart").unwrap(), request.target.id.clone());
+        let message = Outgoing { target, argument: message.argument.clone() };
+        reply.delayed.push(Delayed::Send {
+            delay_ms: 3_600_000,
+            message: message.clone(),
+            token: Some("later".into()),
+        });
+        let egress = Name::parse("example/out").unwrap();
+        let argument = message.argument.clone();
+        reply.egress.push(statera_model::Egress { egress, argument });
+        reply.messages.push(message);
+    }
+    Outcome::Complete(reply)
+}
+
+/// An egress whose destination is gone until all is healed.
+struct Out(Arc<AtomicBool>);
+
+impl Sink for Out {
+    fn recover(
+        &mut self,
+        _data: DataId,
+        _last: Option<SinkPosition>,
+    ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn write(&mut self, _batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {
+        let healed = self.0.load(Ordering::Relaxed);
+        let error =
+            SinkError { doing: "cannot write".to_owned(), source: Some("the disk is full".into()) };
+        Box::pin(std::future::ready(if healed { Ok(Bytes::new()) } else { Err(error) }))
+    }
+}
+
+/// A log that only has a filter.
+#[derive(Default)]
+struct Log(Mutex<String>);
+
+impl LogControl for Log {
+    fn filter(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set_filter(&self, filter: &str) -> Result<(), String> {
+        if filter.contains('!') {
+            return Err("it has a `!`".to_owned());
+        }
+        *self.0.lock().unwrap() = filter.to_owned();
+        Ok(())
+    }
 }
 
 /// Counts messages in `seen`, and keeps the last one in `last`, which expires.

@@ -78,22 +78,28 @@ impl FileIngress {
         self.wait_for_file().await;
         let source = SourceId { ingress: self.spec.id.clone(), partition: "".into() };
         let position = self.engine.source_position(&source);
-        let spec = Arc::clone(&self.spec);
-        let mut reader = blocking(move || Reader::open(spec, source, position)).await?;
+        let (spec, read) = (Arc::clone(&self.spec), source.clone());
+        let mut reader = blocking(move || Reader::open(spec, read, position)).await?;
         let mut poll = POLL_MIN;
         loop {
-            let (back, step) = blocking(move || {
+            let (back, step, status) = blocking(move || {
                 let step = reader.step();
-                (reader, step)
+                let status = reader.status();
+                (reader, step, status)
             })
             .await;
             reader = back;
-            match step? {
+            let step = step?;
+            if !matches!(step, Step::Batch(_)) {
+                self.engine.report(&source, status);
+            }
+            match step {
                 Step::Batch(batch) => {
                     poll = POLL_MIN;
                     if self.engine.deliver(batch).await.is_err() {
                         return Ok(());
                     }
+                    self.engine.report(&source, status);
                 }
                 Step::Wait => {
                     sleep(poll).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_config as config;
-use statera_ports::{SourceBatch, SourceId};
+use statera_ports::{SourceBatch, SourceId, SourceStatus, SourceUnit};
 
 use super::lines::{AtEnd, Line, Lines};
 use super::position::Position;
@@ -69,6 +69,13 @@ impl Reader {
         let reader = Reader { spec, source, lines, position, waiting: false };
         reader.check_content()?;
         Ok(reader)
+    }
+
+    /// Where it stands, and how long the file is now; `None` if that can't be told.
+    pub(super) fn status(&self) -> Option<SourceStatus> {
+        let end = self.lines.file().metadata().ok()?.len();
+        let (position, unit) = (self.lines.offset, SourceUnit::Bytes);
+        Some(SourceStatus { position, end: Some(end), unit })
     }
 
     /// Reads the next records.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use expect_test::{Expect, expect};
-use statera_ports::{SourceBatch, SourceRecord};
+use statera_ports::{SourceBatch, SourceRecord, SourceStatus, SourceUnit};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -287,4 +287,24 @@ async fn a_followed_file_that_is_replaced_or_cut_stops_the_ingress() {
         let expected = if replace { "is another one" } else { "has 0 bytes, but" };
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn those_who_watch_are_told_how_far_it_has_come() {
+    let text = b"{\"user\": {\"id\": \"a\"}}\n\n{\"user\": {\"id\": \"b\"}}";
+    let mut world = World::new(text);
+    world.spec.follow = true;
+    let running = world.start();
+    assert_eq!(world.next().await.len(), 1);
+    let status = || world.engine.statuses.lock().unwrap().get(&world.source()).copied();
+    // The line without an end is still to come.
+    let expected = SourceStatus { position: 23, end: Some(44), unit: SourceUnit::Bytes };
+    let told = async {
+        while status() != Some(expected) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a status", told).await;
+    world.engine.stop();
+    soon("the end", running).await.unwrap().unwrap();
 }

@@ -101,6 +101,11 @@ impl From<Refusal> for Problem {
                 error,
                 "use a key of its own for each message; repeat a message in the way it was sent first",
             ),
+            Refusal::Paused => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                error,
+                "nothing was accepted; try again when it is resumed",
+            ),
             Refusal::Stopping => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 error,

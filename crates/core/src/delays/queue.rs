@@ -113,6 +113,15 @@ impl Queue {
             .flat_map(|leaf| (0..leaf.count()).map(|index| (leaf.key(index), leaf.record(index))))
     }
 
+    /// The records that are not before a key, in order.
+    pub(super) fn iter_from(&self, from: DelayedKey) -> impl Iterator<Item = (DelayedKey, &[u8])> {
+        let first = self.leaves.range(..=from).next_back().map_or(from, |(bound, _)| *bound);
+        let leaves = self.leaves.range(first..).map(|(_, leaf)| leaf);
+        let records = leaves
+            .flat_map(|leaf| (0..leaf.count()).map(|index| (leaf.key(index), leaf.record(index))));
+        records.skip_while(move |(key, _)| *key < from)
+    }
+
     /// Checks what must always hold. For tests: it looks at everything.
     pub(super) fn check(&self) {
         let capacity: usize = self.leaves.values().map(Leaf::capacity).sum();

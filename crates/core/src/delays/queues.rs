@@ -88,6 +88,25 @@ impl Queues {
         Some(taken)
     }
 
+    /// For each key group, or for one, its records behind a place among all, in order.
+    pub(super) fn iters_behind(
+        &self,
+        after: Option<Place>,
+        group: Option<KeyGroup>,
+    ) -> impl Iterator<Item = impl Iterator<Item = (Place, &[u8])>> {
+        let groups = match group {
+            Some(group) => self.groups.range(group..=group),
+            None => self.groups.range(..),
+        };
+        groups.map(move |(group, queue)| {
+            let from = after.map_or(DelayedKey::FIRST, |place| place.key);
+            // Of those with the same key the one of the lower group comes first.
+            let excluded = after.is_some_and(|place| *group <= place.group);
+            let behind = queue.iter_from(from).skip_while(move |(key, _)| excluded && *key == from);
+            behind.map(|(key, record)| (Place { group: *group, key }, record))
+        })
+    }
+
     /// All records, group by group in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &[u8])> {
         self.groups.iter().flat_map(|(group, queue)| {

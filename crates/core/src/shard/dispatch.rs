@@ -1,7 +1,7 @@
 //! Who may run: ready instances take turns, type by type, within the limits.
 
 use bytes::Bytes;
-use statera_model::{Address, Expiration, Millis, TypedValue};
+use statera_model::{Address, Expiration, FunctionType, Id, Millis, TypedValue};
 use statera_ports::Batch;
 
 use super::{Alarm, Shard, TOUCHED_AT_ONCE};
@@ -17,7 +17,6 @@ const TURN: usize = 16;
 
 /// What to send to a function.
 pub struct Invocation<'a> {
-    target: Address,
     instance: &'a Instance,
     mails: &'a Mails,
     function: &'a Function,
@@ -28,16 +27,16 @@ pub struct Invocation<'a> {
 }
 
 impl<'a> Invocation<'a> {
-    /// Who is invoked.
-    #[must_use]
-    pub fn target(&self) -> &Address {
-        &self.target
-    }
-
     /// The number of its type among those of this shard.
     #[must_use]
-    pub fn function(&self) -> u32 {
+    pub fn function_number(&self) -> u32 {
         self.instance.function
+    }
+
+    /// Whether it was tried before and failed.
+    #[must_use]
+    pub fn is_retry(&self) -> bool {
+        self.instance.marks.has(Marks::TROUBLED)
     }
 
     /// How many states it is invoked with.
@@ -65,8 +64,12 @@ impl<'a> Invocation<'a> {
 
 /// For functions in the same process, whose states were declared in the order of the function's own.
 impl Batch for Invocation<'_> {
-    fn target(&self) -> &Address {
-        &self.target
+    fn function(&self) -> &FunctionType {
+        &self.function.name
+    }
+
+    fn id(&self) -> &Id {
+        &self.instance.id
     }
 
     fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {
@@ -105,8 +108,8 @@ impl Shard {
         // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
         let remaining_ms = if spent < budget_ms { budget_ms - spent } else { budget_ms };
         let (batch, states) = (batch as usize, states as usize);
-        let (target, mails) = (self.address(instance), &self.mails);
-        Some(Invocation { target, instance, mails, function, batch, states, remaining_ms })
+        let mails = &self.mails;
+        Some(Invocation { instance, mails, function, batch, states, remaining_ms })
     }
 
     /// The keys of the states that [`Effect::Load`] asked for.
@@ -208,14 +211,18 @@ impl Shard {
         self.attempt += 1;
         let attempt = self.attempt;
         let instance = self.instances.get_mut(index);
+        if instance.marks.has(Marks::HELD) {
+            return self.park(index);
+        }
         let function = &mut self.functions[instance.function as usize];
         function.in_flight += 1;
         self.in_flight += 1;
         self.inline += usize::from(function.is_inline());
         instance.marks.set(Marks::REFERENCED);
         instance.phase = Phase::Loading { attempt };
+        let states = function.states.len();
         let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
-        if read == function.states.len() {
+        if read == states {
             return self.invoke(index, attempt);
         }
         self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
@@ -289,8 +296,19 @@ impl Shard {
         if self.functions[number as usize].expires {
             self.age(index);
         }
+        let function = &mut self.functions[number as usize];
+        function.counts.invocations += 1;
+        let states = function.states.len() as u16;
+        let single = self.instances.get(index).mailbox.len() == 1;
+        let batch = if single { 1 } else { self.batch(index) };
+        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
+        self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
+    }
+
+    /// How many of its messages go into one invocation.
+    fn batch(&self, index: u32) -> u32 {
         let instance = self.instances.get(index);
-        let function = &self.functions[number as usize];
+        let function = &self.functions[instance.function as usize];
         let mut most = function.policy.map_or(1, |policy| policy.batch_messages.max(1));
         if instance.marks.has(Marks::TROUBLED) {
             let trouble = &self.troubles[&index];
@@ -299,16 +317,8 @@ impl Shard {
                 most = most.min(trouble.suspects.div_ceil(2));
             }
         }
-        let batch = if instance.mailbox.len() > 1 { self.batch(index, most) } else { 1 };
-        let states = function.states.len() as u16;
-        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
-        self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
-    }
-
-    /// How many of its messages go into one invocation, `most` at most.
-    fn batch(&self, index: u32, most: usize) -> u32 {
         let mut bytes = 0;
-        let messages = self.mails.iter(&self.instances.get(index).mailbox).take(most);
+        let messages = self.mails.iter(&instance.mailbox).take(most);
         let batch = messages.take_while(|message| {
             bytes += message.bytes();
             bytes <= self.config.limits.batch_bytes
@@ -379,6 +389,7 @@ impl Shard {
 
     pub(super) fn retry(&mut self, id: InvocationId) {
         if self.instances.attempt(id.instance, id.attempt).is_some() {
+            self.counts_of(id.instance).backing_off -= 1;
             self.make_ready(id.instance);
         }
     }

@@ -26,6 +26,12 @@ enum Verdict {
     Pause,
 }
 
+impl Verdict {
+    fn is_retry(&self) -> bool {
+        matches!(self, Verdict::Backoff | Verdict::Isolate | Verdict::Halve)
+    }
+}
+
 /// How often messages must fail before they are blamed, unless the budget alone says so: a single failure may be that of
 /// an endpoint that has just come back.
 const EVIDENCE_MIN: u32 = 3;
@@ -46,15 +52,23 @@ impl Shard {
             _ if asked => function.gate.answered(),
             _ => {}
         }
+        function.counts.failures.count(failure.kind);
         let last_success = function.last_success;
         self.release_place(id.instance);
         let instance = self.instances.get_mut(id.instance);
         let now = self.now;
-        instance.marks.set(Marks::TROUBLED);
+        if !instance.marks.has(Marks::TROUBLED) {
+            instance.marks.set(Marks::TROUBLED);
+            self.functions[instance.function as usize].troubled += 1;
+        }
         let trouble =
             self.troubles.entry(id.instance).or_insert_with(|| Trouble::new(now, failure));
         trouble.note(now, failure, last_success);
-        match verdict(trouble, failure.kind, batch, &policy, now) {
+        let verdict = verdict(trouble, failure.kind, batch, &policy, now);
+        let counts = &mut self.functions[instance.function as usize].counts;
+        counts.backing_off += u64::from(verdict == Verdict::Backoff);
+        counts.retries += u64::from(verdict.is_retry());
+        match verdict {
             Verdict::Backoff => {
                 let delay_ms = backoff_ms(trouble.tries, &policy);
                 instance.phase = Phase::Waiting { attempt: id.attempt };
@@ -94,9 +108,12 @@ impl Shard {
         }
     }
 
-    fn forget_trouble(&mut self, index: u32) -> Option<Trouble> {
-        self.instances.get_mut(index).marks.clear(Marks::TROUBLED);
-        self.troubles.remove(&index)
+    pub(super) fn forget_trouble(&mut self, index: u32) -> Option<Trouble> {
+        let instance = self.instances.get_mut(index);
+        instance.marks.clear(Marks::TROUBLED);
+        let forgotten = self.troubles.remove(&index);
+        self.functions[instance.function as usize].troubled -= usize::from(forgotten.is_some());
+        forgotten
     }
 
     /// Gives up the first message of a mailbox.
@@ -139,6 +156,7 @@ impl Shard {
         let (group, reason) = (instance.group, letter.reason.clone());
         let caller = self.mails.first(&instance.mailbox).and_then(|first| first.caller.clone());
         let id = self.bury(group, letter);
+        self.counts_of(index).dead_letters += 1;
         self.take_mail(index, 1);
         if let Some(caller) = caller.filter(|caller| caller.function == self.call_function) {
             self.answer(&caller.id, Answer::DeadLettered { id, reason });
@@ -156,12 +174,14 @@ impl Shard {
     fn pause(&mut self, index: u32) {
         let instance = self.instances.get_mut(index);
         instance.phase = Phase::Paused;
+        let held = instance.marks.clear(Marks::HELD);
         let trouble = self.forget_trouble(index).expect("it has failed");
         let paused = Paused { since: self.now, reason: trouble.reason };
         let instance = self.instances.get(index);
         let key = Key::Paused(self.address(instance)).encode(instance.group);
         self.pending.put(key, paused.encode());
-        self.paused += 1;
+        self.paused += usize::from(!held);
+        self.counts_of(index).paused += 1;
     }
 }
 
@@ -228,7 +248,7 @@ fn verdict(
 }
 
 /// The delay before the next attempt: twice as long each time.
-fn backoff_ms(tries: u32, policy: &Policy) -> u64 {
+pub(super) fn backoff_ms(tries: u32, policy: &Policy) -> u64 {
     let doubled = policy.backoff_min_ms.saturating_mul(1 << tries.saturating_sub(1).min(40));
     doubled.min(policy.backoff_max_ms)
 }

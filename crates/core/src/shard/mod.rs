@@ -3,6 +3,8 @@
 mod cut;
 mod dispatch;
 mod failure;
+mod figures;
+mod inspect;
 mod intake;
 mod operate;
 mod reply;
@@ -23,18 +25,21 @@ use crate::delays::Delays;
 use crate::delta::DeltaWriter;
 use crate::functions::Function;
 use crate::input::{
-    CALL_FUNCTION, Config, DUE_PER_EPOCH_MAX, Effect, Input, InvocationId, LOCAL_MAX, PeerItem,
-    PeerMessage, Releases, Wants,
+    CALL_FUNCTION, Config, DUE_PER_EPOCH_MAX, Effect, Halted, Input, InvocationId, LOCAL_MAX,
+    PeerItem, PeerMessage, Releases, Wants,
 };
 use crate::instance::{Instance, Instances, Marks, Phase, Trouble};
-use crate::keys;
 use crate::mailbox::{Mails, Message};
 use crate::outbox::Outbox;
 use crate::pending::Pending;
 use crate::values::Mail;
+use crate::{graph, keys};
 use cut::OpenPart;
 
 pub use dispatch::Invocation;
+pub use inspect::{
+    Activity, Answers, Failing, Inspected, Inspection, Presence, TimerPage, TimerPlace, TimerQuery,
+};
 pub use restore::RestoreError;
 
 /// Instances that will be needed soon are looked at together, without work between: the processor then waits for all of
@@ -68,6 +73,10 @@ pub struct Shard {
     calls: Calls,
     outbox: Outbox,
     dead_letters: BTreeSet<DeadLetterId>,
+    /// Which function types begin no invocations.
+    halted: Option<Halted>,
+    /// Who has answered calls.
+    answerers: graph::Counts,
     /// Paused addresses are never evicted, so that this count is all there is to know.
     paused: usize,
     pending: Pending,
@@ -152,6 +161,8 @@ impl Shard {
             calls: Calls::new(seed),
             outbox: Outbox::default(),
             dead_letters: BTreeSet::new(),
+            halted: None,
+            answerers: graph::Counts::default(),
             paused: 0,
             pending: Pending::default(),
             delta_room: 0,
@@ -198,6 +209,8 @@ impl Shard {
             Input::Redrive { ticket, id, target, mail } => self.redrive(ticket, id, &target, mail),
             Input::Discard { ticket, id } => self.discard(ticket, id),
             Input::Resume { ticket, address } => self.resume(ticket, &address),
+            Input::Pause { ticket, address, reason } => self.hold(ticket, address, reason),
+            Input::Halt { halted, record } => self.halt(halted, record),
         }
         self.go_on_with_others();
         std::mem::swap(&mut self.effects, effects);
@@ -215,12 +228,14 @@ impl Shard {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.effects, effects);
         self.replied(invocation, reply, Bytes::new());
-        self.go_on_with_others();
+        // While others that have begun wait for the thread, nobody else can begin.
+        if self.inline == 0 {
+            self.go_on_with_others();
+        }
         std::mem::swap(&mut self.effects, effects);
     }
 
     /// What may follow from any input.
-    #[inline]
     fn go_on_with_others(&mut self) {
         self.on_time();
         if self.inline == 0 || self.local.len() >= LOCAL_MAX {
@@ -422,6 +437,7 @@ impl Shard {
             _ => false,
         };
         if target.function == self.call_function {
+            self.answerers.count(caller.as_ref().map(|caller| &caller.function));
             return self.receive_answer(&target, argument, persisted.then_some(sequence));
         }
         let index = self.instance(target);
@@ -441,9 +457,12 @@ impl Shard {
     fn enqueue(&mut self, index: u32, message: Message) {
         let instance = self.instances.get_mut(index);
         let (bytes, persisted) = (message.bytes(), message.persisted);
+        let function = &mut self.functions[instance.function as usize];
+        function.senders.count(message.caller.as_ref().map(|caller| &caller.function));
         self.mails.push(&mut instance.mailbox, message);
         instance.marks.set(Marks::REFERENCED);
-        self.functions[instance.function as usize].mail_bytes += bytes;
+        function.mail_bytes += bytes;
+        function.counts.entered += 1;
         if instance.phase == Phase::Idle {
             self.make_ready(index);
         }
@@ -467,7 +486,9 @@ impl Shard {
                 });
             }
         }
-        self.functions[instance.function as usize].mail_bytes -= bytes;
+        let function = &mut self.functions[instance.function as usize];
+        function.mail_bytes -= bytes;
+        function.counts.left += count as u64;
     }
 
     fn mark_dirty(&mut self, index: u32) {
@@ -511,6 +532,7 @@ impl Shard {
         let policy = (self.config.directory)(name);
         self.functions.push(Function::new(name.clone(), policy));
         self.function_index.insert(name.clone(), index);
+        self.apply_halt(index);
         index
     }
 
@@ -551,6 +573,7 @@ impl Shard {
         assert_eq!((in_flight, mail), (self.in_flight, self.mails.len()));
         assert_eq!(state_bytes, self.instances.bytes(), "measured after every change");
         self.delays.check();
+        self.check_figures();
         for (index, function) in self.functions.iter().enumerate() {
             let counted = functions.get(&(index as u32)).copied().unwrap_or_default();
             assert_eq!(counted, (function.in_flight, function.mail_bytes), "{:?}", function.name);

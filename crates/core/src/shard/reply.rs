@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_model::{
-    Address, Delayed, Expiration, Failure, FailureKind, Millis, Mutation, Outcome, Reply,
-    StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
+    Address, Delayed, Egress, Expiration, Failure, FailureKind, KeyGroup, Millis, Mutation,
+    Outcome, Reply, StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
 };
 
 use super::Shard;
@@ -177,37 +177,68 @@ impl Shard {
     fn send_all(&mut self, index: u32, reply: &mut Reply) {
         let Reply { messages, delayed, egress, .. } = reply;
         let instance = self.instances.get(index);
-        let (sender, group) = (self.address(instance), instance.group);
+        let (sender, group, function) = (self.address(instance), instance.group, instance.function);
+        // Nothing but messages for other shards becomes an effect here.
+        let (sent, effects) = (messages.len(), self.effects.len());
         // The last message takes the sender along, unless that is needed.
         let last = if delayed.is_empty() { messages.pop() } else { None };
-        for message in taken(messages) {
-            self.route(message.target, Some(sender.clone()), message.argument);
+        // Most of these are empty.
+        if !messages.is_empty() {
+            for message in messages.drain(..) {
+                self.route(message.target, Some(sender.clone()), message.argument);
+            }
         }
-        for entry in taken(delayed) {
+        if !delayed.is_empty() {
+            self.send_later(&sender, group, function, delayed);
+        }
+        if !egress.is_empty() {
+            self.emit(group, function, egress);
+        }
+        if let Some(message) = last {
+            self.route(message.target, Some(sender), message.argument);
+        }
+        let out_remote = self.effects.len() - effects;
+        let counts = &mut self.functions[function as usize].counts;
+        counts.out_local += (sent - out_remote) as u64;
+        counts.out_remote += out_remote as u64;
+    }
+
+    fn send_later(
+        &mut self,
+        sender: &Address,
+        group: KeyGroup,
+        function: u32,
+        delayed: &mut Vec<Delayed>,
+    ) {
+        for entry in delayed.drain(..) {
             match entry {
                 Delayed::Send { delay_ms, message, token } => {
                     self.sequence += 1;
                     let due = self.now.after(delay_ms.unsigned_abs());
                     let key = DelayedKey { due, sequence: self.sequence };
                     let message = DelayedParts {
-                        sender: (&sender).into(),
+                        sender: sender.into(),
                         target: (&message.target).into(),
                         token: token.as_deref().unwrap_or_default(),
                         argument: message.argument.encoded(),
                     };
                     self.delays.send(key, group, message);
+                    self.functions[function as usize].counts.out_delayed += 1;
                 }
                 Delayed::Cancel { token } => self.delays.cancel(&sender.id, &token),
             }
         }
-        for record in taken(egress) {
+    }
+
+    fn emit(&mut self, group: KeyGroup, function: u32, egress: &mut Vec<Egress>) {
+        for record in egress.drain(..) {
             let key = self.outbox.add(&record.egress, group, self.epoch, self.config.shard);
             self.pending.put(key, record.argument.encoded().to_vec());
+            let function = &mut self.functions[function as usize];
+            function.egresses.count(Some(&record.egress));
+            function.counts.out_egress += 1;
             let record = EgressRecord { egress: record.egress, value: record.argument };
             self.releases.egress.push(record);
-        }
-        if let Some(message) = last {
-            self.route(message.target, Some(sender), message.argument);
         }
     }
 
@@ -216,48 +247,46 @@ impl Shard {
             return;
         }
         let now = self.now;
+        let (mut before, mut after) = (0, 0);
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
-        let (mut grown, before) = (false, instance.measured());
         for Mutation { state, change } in mutations.drain(..) {
             let position = specs.iter().position(|spec| spec.name == state);
             let position = position.expect("a reply that names other states is refused");
-            let cell = &mut instance.cells[position];
-            let before = cell.heap_bytes();
+            let (spec, cell) = (&specs[position], &mut instance.cells[position]);
+            before += cell.heap_bytes();
             cell.value = match change {
                 StateChange::Delete => None,
-                StateChange::Modify(value) => Some(stored(value, &specs[position])),
+                StateChange::Modify(value) => Some(stored(value, spec)),
             };
-            grown |= cell.heap_bytes() != before;
-            cell.last_access = match specs[position].expiration {
+            after += cell.heap_bytes();
+            cell.last_access = match spec.expiration {
                 Expiration::Never => Millis(0),
                 Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => now,
             };
             cell.status = CellStatus::Dirty;
         }
-        if grown {
-            self.instances.resized(index, before);
+        if instance.mark_dirty(self.epoch) {
+            self.dirty.push(index);
         }
-        self.mark_dirty(index);
+        self.instances.replaced(before, after);
     }
-}
-
-/// Everything in a list. Most lists of a reply are empty, and nothing is done for those.
-fn taken<T>(list: &mut Vec<T>) -> impl Iterator<Item = T> {
-    (!list.is_empty()).then(|| list.drain(..)).into_iter().flatten()
 }
 
 /// Why an address can't be part of a key, if it can't.
+#[inline]
 pub(super) fn too_long(address: &Address) -> Option<String> {
     let bytes = address.function.as_str().len() + address.id.len();
-    if bytes <= ADDRESS_BYTES_MAX {
-        return None;
-    }
+    (bytes > ADDRESS_BYTES_MAX).then(|| longer(address, bytes))
+}
+
+#[cold]
+fn longer(address: &Address, bytes: usize) -> String {
     let start: String = address.id.chars().take(40).collect();
-    Some(format!(
+    format!(
         "an address `{}/{start}…` of {bytes} bytes is too long; hint: at most {ADDRESS_BYTES_MAX}",
         address.function
-    ))
+    )
 }
 
 fn typename(value: &TypedValue) -> &str {

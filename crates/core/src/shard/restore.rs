@@ -71,8 +71,9 @@ impl Shard {
                 let index = self.instance(address.clone());
                 self.instances.get_mut(index).phase = Phase::Paused;
                 self.paused += 1;
+                self.counts_of(index).paused += 1;
             }
-            Key::State { .. } | Key::Source(_) | Key::Sink(_) => {}
+            Key::State { .. } | Key::Source(_) | Key::Sink(_) | Key::Halt(_) => {}
         }
         Ok(())
     }
@@ -85,6 +86,7 @@ impl Shard {
             instance.phase = Phase::Paused;
         }
         self.enqueue(index, message);
+        self.counts_of(index).restored += 1;
         if idle {
             self.instances.get_mut(index).phase = Phase::Idle;
         }

@@ -4,6 +4,8 @@
 mod calls;
 mod epochs;
 mod failures;
+mod figures;
+mod inspect;
 mod limits;
 mod messages;
 mod operator;

@@ -15,6 +15,7 @@ use statera_model::{
     Address, Delayed, Egress, EgressId, Epoch, Expiration, Failure, FailureKind, KeyGroup, Millis,
     Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TypedValue,
 };
+use statera_ports::Batch as _;
 use statera_ports::{
     Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch, SourceId,
     SourceRecord,
@@ -238,7 +239,7 @@ impl World {
         let invoked = Invoked {
             shard,
             id,
-            target: short(invocation.target()),
+            target: short(&invocation.target()),
             states: states.collect(),
             messages: invocation.messages().map(|(_, argument)| read(argument)).collect(),
             callers: invocation.messages().map(|(caller, _)| caller.map(short)).collect(),

@@ -9,6 +9,7 @@ mod recovery;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use statera_model::Epoch;
 
@@ -71,6 +72,17 @@ pub enum Preparation {
     Inline,
 }
 
+/// What a [`FileLog`] has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Segments in use, spare ones not counted.
+    pub segments: usize,
+    /// Bytes written, with what records take beside their payload.
+    pub appended_bytes: u64,
+    /// How long the last fdatasync took; `None` if there was none.
+    pub last_sync: Option<Duration>,
+}
+
 /// A segment and the first and last epoch in it, if any.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -93,6 +105,8 @@ pub struct FileLog {
     preparer: Preparer,
     buffer: Vec<u8>,
     poisoned: bool,
+    appended_bytes: u64,
+    last_sync: Option<Duration>,
 }
 
 struct Current {
@@ -150,7 +164,19 @@ impl FileLog {
             preparer,
             buffer: Vec::new(),
             poisoned: false,
+            appended_bytes: 0,
+            last_sync: None,
         })
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            segments: self.segments.len(),
+            appended_bytes: self.appended_bytes,
+            last_sync: self.last_sync,
+        }
     }
 
     /// Makes sure that there is a segment in which a record of `needed` bytes may go. Room in the present one is used;
@@ -191,8 +217,11 @@ impl FileLog {
         };
         current.write(&header, parts, &mut self.buffer)?;
         if self.settings.durability == Durability::Fsync {
+            let began = Instant::now();
             current.sync()?;
+            self.last_sync = Some(began.elapsed());
         }
+        self.appended_bytes += record_bytes(length);
         self.note_appended(epoch);
         Ok(())
     }

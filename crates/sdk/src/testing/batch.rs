@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use statera_model::{Address, TypedValue};
+use statera_model::{Address, FunctionType, Id, TypedValue};
 use statera_ports::Batch;
 
 pub(super) struct TestBatch {
@@ -13,8 +13,12 @@ pub(super) struct TestBatch {
 }
 
 impl Batch for TestBatch {
-    fn target(&self) -> &Address {
-        &self.target
+    fn function(&self) -> &FunctionType {
+        &self.target.function
+    }
+
+    fn id(&self) -> &Id {
+        &self.target.id
     }
 
     fn state(&self, index: usize, name: &str) -> Option<&TypedValue> {

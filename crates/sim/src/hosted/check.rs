@@ -74,7 +74,11 @@ impl Findings {
                 let number = self.found(&mail.argument, Place::Dead, ledger)?;
                 self.dead.push((number, letter.reason));
             }
-            Key::Mail { .. } | Key::Dedupe { .. } | Key::Paused(_) | Key::Source(_) => {}
+            Key::Mail { .. }
+            | Key::Dedupe { .. }
+            | Key::Paused(_)
+            | Key::Source(_)
+            | Key::Halt(_) => {}
         }
         Ok(())
     }

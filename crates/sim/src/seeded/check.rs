@@ -83,7 +83,7 @@ impl Findings {
                 Ok((_, mail)) => self.found(&id_of(&mail.argument), Place::Dead),
                 Err(place) => self.malformed.push(place),
             },
-            Key::Mail { .. } | Key::Dedupe { .. } | Key::Paused(_) => {}
+            Key::Mail { .. } | Key::Dedupe { .. } | Key::Paused(_) | Key::Halt(_) => {}
         }
     }
 
