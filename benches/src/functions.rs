@@ -20,9 +20,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use statera_model::{
-    Address, Expiration, Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec,
+    Address, Egress, Expiration, Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec,
     TypedValue,
 };
+use statera_protocol::egress::KafkaRecord;
 use statera_protocol::{Decoder, OwnedRequest, encode_reply, types};
 use tokio::net::TcpListener;
 
@@ -41,6 +42,11 @@ pub(crate) const ADD_FOR: &str = "bench/AddFor";
 pub(crate) const NAMESPACE: &str = "bench";
 pub(crate) const FORWARD: &str = "forward";
 pub(crate) const COUNTER: &str = "counter";
+/// Counts messages, and emits each of them as a record of a Kafka topic.
+pub(crate) const RECEIPT: &str = "receipt";
+/// The egress of such records, and their topic.
+pub(crate) const RECEIPTS: &str = "receipts";
+pub(crate) const RECEIPTS_TOPIC: &str = "receipts";
 pub(crate) const STATE: &str = "seen";
 
 /// Serves the functions until standard input ends, and says on standard output where.
@@ -124,6 +130,7 @@ impl Served {
         }
         let outcome = match request.target.function.name() {
             FORWARD => forward(&request)?,
+            RECEIPT => receipt(&request)?,
             _ => count(&request)?,
         };
         if let Outcome::Complete(_) = outcome {
@@ -145,6 +152,20 @@ fn forward(request: &OwnedRequest) -> Option<Outcome> {
         reply.messages.push(Outgoing { target: counter.clone(), argument });
     }
     Some(Outcome::Complete(reply))
+}
+
+/// Counts messages, and emits each of them under the id of the counter.
+fn receipt(request: &OwnedRequest) -> Option<Outcome> {
+    let mut outcome = count(request)?;
+    if let Outcome::Complete(reply) = &mut outcome {
+        for message in &request.invocations {
+            let (key, value) = (&*request.target.id, message.argument.value());
+            let argument = KafkaRecord { topic: RECEIPTS_TOPIC, key, value }.encode();
+            let egress = Name::from_parts(NAMESPACE, RECEIPTS);
+            reply.egress.push(Egress { egress, argument });
+        }
+    }
+    Some(outcome)
 }
 
 /// Counts messages, and answers each of them with the count.

@@ -12,6 +12,7 @@ mod http;
 mod idle;
 mod in_process;
 mod isolation;
+mod kafka;
 mod load;
 mod process;
 mod subject;
@@ -40,6 +41,8 @@ enum Command {
     Idle(idle::Idle),
     /// What one part that fails costs the others.
     Isolation(isolation::Isolation),
+    /// From Kafka to Kafka: latency, throughput, requests to the broker.
+    Kafka(kafka::Kafka),
     /// The same work by Statera and by Restate, in turns.
     Versus(versus::Versus),
     #[command(flatten)]
@@ -100,6 +103,7 @@ fn run() -> anyhow::Result<()> {
             Command::EndToEnd(command) => command.run().await,
             Command::Idle(command) => command.run().await,
             Command::Isolation(command) => command.run().await,
+            Command::Kafka(command) => command.run(),
             Command::Versus(command) => command.run().await,
             Command::InProcess(command) => command.run().await,
             Command::Functions(command) => command.run().await,

@@ -55,6 +55,13 @@ impl Setup {
         Ok(Setup { directory })
     }
 
+    /// Adds documents to the module.
+    pub(crate) fn add(&self, documents: &str) -> anyhow::Result<()> {
+        let path = self.directory.path().join("module.yaml");
+        let module = std::fs::read_to_string(&path)?;
+        Ok(std::fs::write(path, format!("{module}---\n{documents}"))?)
+    }
+
     pub(crate) fn start(&self, program: &Path) -> anyhow::Result<Subject> {
         Subject::start(program, self.directory.path())
     }

@@ -1,5 +1,5 @@
-//! What the end-to-end tests need besides Rust: the published SDKs, installed into folders of their own from the
-//! pinned lists beside the function servers.
+//! What the end-to-end tests need besides Rust: the published SDKs, a real broker, and a Kinesis, installed into folders of their own
+//! from pinned lists.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,12 @@ use crate::process::{output_of, run, run_with_retries, succeeds};
 /// Written last, so that an interrupted installation is done again.
 const STAMP: &str = "installed";
 const PYTHON_PROBE: &str = "import aiohttp, statefun";
+const MOTO_PROBE: &str = "import moto.server, moto.kinesis.models";
 const NODE_PROBE: &str = "require('apache-flink-statefun')";
+/// Prints the version of the broker.
+const KAFKA_PROBE: [&str; 2] = ["kafka.Kafka", "--version"];
+const KAFKA_JAVA_HINT: &str = "hint: install Java 17 or newer; Debian has it as `openjdk-17-jre-headless` or `default-jre-headless`";
+const KAFKA_MAVEN_HINT: &str = "hint: install Maven; Debian has it as `maven`";
 
 /// Something to install, and under which name the tests find it.
 pub(crate) struct Component {
@@ -25,15 +30,19 @@ pub(crate) struct Component {
 }
 
 /// All of them.
-pub(crate) const COMPONENTS: [Component; 2] = [
+pub(crate) const COMPONENTS: [Component; 4] = [
     Component { name: "python", variable: "STATERA_PYTHON", install: install_python },
     Component { name: "js", variable: "STATERA_NODE_MODULES", install: install_js },
+    Component { name: "kafka", variable: statera_test_kafka::VARIABLE, install: install_kafka },
+    Component { name: "moto", variable: "STATERA_MOTO", install: install_moto },
 ];
 
 /// Where the lists of what to install lie.
 pub(crate) struct Sources {
     /// `tests/sdk` of the repository.
     pub(crate) sdk: PathBuf,
+    /// `tests/kafka` of the repository.
+    pub(crate) kafka: PathBuf,
 }
 
 /// A folder for components that only one process changes at a time.
@@ -65,12 +74,22 @@ impl Folder {
 }
 
 fn install_python(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
-    let requirements = sources.sdk.join("python/requirements.txt");
+    install_venv(folder, &sources.sdk.join("python/requirements.txt"), PYTHON_PROBE)
+}
+
+/// Returns the server's program.
+fn install_moto(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
+    install_venv(folder, &sources.sdk.join("moto/requirements.txt"), MOTO_PROBE)?;
+    Ok(folder.join("bin/moto_server"))
+}
+
+/// Makes a Python with these packages.
+fn install_venv(folder: &Path, requirements: &Path, imports: &str) -> anyhow::Result<PathBuf> {
     let version = output_of(Command::new("python3").arg("--version"))
         .context("hint: install Python 3.10 or newer as `python3`")?;
-    let stamp = format!("{version}\n{}", read(&requirements)?);
+    let stamp = format!("{version}\n{}", read(requirements)?);
     let python = folder.join("bin/python");
-    let probe = || succeeds(Command::new(&python).args(["-c", PYTHON_PROBE]));
+    let probe = || succeeds(Command::new(&python).args(["-c", imports]));
     if is_stamped(folder, &stamp) && probe() {
         return Ok(python);
     }
@@ -79,9 +98,9 @@ fn install_python(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
     run(Command::new("python3").args(["-m", "venv"]).arg(folder))
         .context("hint: some systems have the venv module in a package `python3-venv`")?;
     let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run_with_retries(Command::new(&python).args(quiet).arg(&requirements))?;
+    run_with_retries(Command::new(&python).args(quiet).arg(requirements))?;
     if !probe() {
-        bail!("the Python SDK was installed but `{PYTHON_PROBE}` fails");
+        bail!("what `{}` lists was installed but `{imports}` fails", requirements.display());
     }
     write_stamp(folder, &stamp)?;
     Ok(python)
@@ -115,6 +134,35 @@ fn install_js(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
     }
     write_stamp(folder, &stamp)?;
     Ok(modules)
+}
+
+fn install_kafka(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
+    let list = sources.kafka.join("pom.xml");
+    let version = output_of(Command::new("java").arg("--version")).context(KAFKA_JAVA_HINT)?;
+    let stamp = format!("{version}\n{}", read(&list)?);
+    let jars = folder.join("jars");
+    let probe = || {
+        let mut command = Command::new("java");
+        succeeds(command.arg("-cp").arg(jars.join("*")).args(KAFKA_PROBE))
+    };
+    if is_stamped(folder, &stamp) && probe() {
+        return Ok(jars);
+    }
+
+    clear(folder)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    output_of(Command::new("mvn").arg("--version")).context(KAFKA_MAVEN_HINT)?;
+    let mut copy = Command::new("mvn");
+    copy.args(["--quiet", "--batch-mode", "--file"]).arg(&list);
+    copy.args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    copy.arg(format!("-DoutputDirectory={}", jars.display()));
+    // It writes colours to its output, which is ours.
+    run_with_retries(copy.stdout(std::io::stderr()))?;
+    if !probe() {
+        bail!("the jars of Kafka were installed but `{}` fails", KAFKA_PROBE.join(" "));
+    }
+    write_stamp(folder, &stamp)?;
+    Ok(jars)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

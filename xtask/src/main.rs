@@ -2,6 +2,7 @@
 //! outside the standard library, Cargo, and the tools that the tests themselves need.
 
 mod components;
+mod kafka;
 mod options;
 mod process;
 mod results;
@@ -29,5 +30,6 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Task::Components => test::components(),
         Task::Test(options) => test::run(&options),
+        Task::Kafka(command) => kafka::run(&command),
     }
 }

@@ -41,6 +41,22 @@ pub(crate) fn run(options: &TestOptions) -> anyhow::Result<ExitCode> {
     Ok(suite.summary())
 }
 
+/// The target directory.
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
+    Suite::new().map(|suite| suite.target)
+}
+
+/// Where a component is: where the environment says, or where it is installed now.
+pub(crate) fn component(name: &str) -> anyhow::Result<PathBuf> {
+    let suite = Suite::new()?;
+    let component = COMPONENTS.iter().find(|component| component.name == name);
+    let component = component.with_context(|| format!("no component `{name}`"))?;
+    match std::env::var_os(component.variable) {
+        Some(path) => Ok(path.into()),
+        None => suite.components_folder()?.install(component, &suite.sources()),
+    }
+}
+
 /// Installs the components alone, and prints what a shell would export.
 pub(crate) fn components() -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
@@ -116,10 +132,8 @@ impl Suite {
     }
 
     fn install_components(&mut self) -> anyhow::Result<()> {
-        let path = std::env::var_os("STATERA_COMPONENTS");
-        let path = path.map_or_else(|| self.target.join("components"), |path| self.root.join(path));
-        let folder = Folder::lock(path)?;
-        let sources = Sources { sdk: self.root.join("tests/sdk") };
+        let folder = self.components_folder()?;
+        let sources = self.sources();
         let mut missing = Vec::new();
         for component in COMPONENTS {
             match folder.install(&component, &sources) {
@@ -134,6 +148,16 @@ impl Suite {
             anyhow::bail!("missing in CI: {}", missing.join(", "));
         }
         Ok(())
+    }
+
+    fn components_folder(&self) -> anyhow::Result<Folder> {
+        let path = std::env::var_os("STATERA_COMPONENTS");
+        let path = path.map_or_else(|| self.target.join("components"), |path| self.root.join(path));
+        Folder::lock(path)
+    }
+
+    fn sources(&self) -> Sources {
+        Sources { sdk: self.root.join("tests/sdk"), kafka: self.root.join("tests/kafka") }
     }
 
     fn build(&mut self) -> anyhow::Result<()> {

@@ -30,6 +30,9 @@ use job::{Durability, Job, Outcome, Work};
 use part::{Part, Running};
 use report::Row;
 
+/// The defaults of `memory.mailboxBytes` and `memory.unflushedBytes`.
+const MEMORY_BESIDE_STATE: u64 = (128 + 64) << 20;
+
 /// How much more state there is than `memory.stateBytes`, where it is too much.
 const SPILLED: u64 = 10;
 
@@ -256,9 +259,13 @@ impl Bench<'_> {
         let ratio = scarce[0].per_second() / ample[0].per_second();
         let state = mebibytes(ample[0].state_bytes);
         ample[0].notes.push(format!("state takes {state} MiB by the engine's account"));
+        let allowed = limit + MEMORY_BESIDE_STATE;
+        let used = scarce[0].rss_max_bytes as f64 / allowed as f64;
         scarce[0].notes.push(format!(
-            "`memory.stateBytes` {} MiB; {ratio:.2} of the rate with enough",
-            mebibytes(limit)
+            "`memory.stateBytes` {} MiB, {} MiB with the other settings of `memory`; RSS {used:.2} of that; \
+             {ratio:.2} of the rate with enough",
+            mebibytes(limit),
+            mebibytes(allowed),
         ));
         let title = case.title();
         self.row(format!("{title}, enough memory"), case, pair(ample), true);

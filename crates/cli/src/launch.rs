@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use statera_admin::AdminServer;
 use statera_config::Application;
-use statera_connectors::Bound;
 use statera_model::Name;
 use statera_ports::Engine as _;
 use statera_runtime::{Engine, EngineError, Options, Worker};
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Functions;
+use crate::parts::{self, Part};
 
 /// How long a stop waits for ingresses to answer what they have accepted.
 const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
@@ -38,22 +38,22 @@ pub(crate) fn launch(
     application: Application,
     functions: Functions,
     data: PathBuf,
-    admin: Option<SocketAddr>,
+    admin: Option<statera_admin::Settings>,
 ) -> anyhow::Result<Launched> {
     let mut egresses = Vec::new();
     let mut bound = Vec::new();
     for spec in &application.egresses {
-        let open = statera_connectors::egress(spec)?;
+        let open = parts::egress(spec)?;
         egresses.push(open.egress);
-        bound.extend(open.server);
+        bound.extend(open.server.map(Part::Connector));
     }
     let ingresses = application.ingresses.clone();
     let worker = Worker::start(Options { application, data, egresses, functions })?;
     let engine = worker.engine();
     for spec in &ingresses {
-        bound.push(statera_connectors::ingress(spec, Arc::new(engine.clone()))?);
+        bound.push(parts::ingress(spec, &engine)?);
     }
-    let admin = admin.map(|address| AdminServer::bind(address, engine.clone())).transpose()?;
+    let admin = admin.map(|settings| AdminServer::open(settings, engine.clone())).transpose()?;
     let mut addresses = Vec::new();
     let mut parts = JoinSet::new();
     for part in bound {
@@ -77,10 +77,11 @@ fn run_admin(server: AdminServer) -> Admin {
 }
 
 /// Runs an ingress or an egress's server. If it fails the others go on, and it is said once.
-async fn run_part(part: Bound, engine: Engine) {
+async fn run_part(part: Part, engine: Engine) {
     let id: Name = part.id().clone();
     if let Err(error) = part.run(engine.stopping()).await {
-        tracing::error!(%id, error = &error as &dyn std::error::Error, "an ingress has stopped");
+        let error: &dyn std::error::Error = &*error;
+        tracing::error!(%id, error, "an ingress has stopped");
     }
 }
 

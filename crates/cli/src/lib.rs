@@ -4,9 +4,11 @@
 //! those functions in it; `statera_sdk::App::run` makes one.
 #![warn(missing_docs)]
 
+mod admin;
 mod client;
 mod configuration;
 mod launch;
+mod parts;
 mod quickstart;
 mod run;
 

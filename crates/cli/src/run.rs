@@ -1,16 +1,16 @@
 //! `statera run` and `statera validate`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, FromArgMatches, ValueEnum};
+use clap::{Args, FromArgMatches};
 use statera_config::Application;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::Functions;
+use crate::admin::{AdminFlags, Log, LogFormat};
 use crate::configuration::Configuration;
 use crate::launch::{Launched, launch};
 
@@ -24,21 +24,14 @@ pub(crate) struct Run {
     /// Where the engine keeps what it knows
     #[arg(long, value_name = "DIR", default_value = "statera-data", env = "STATERA_DATA")]
     data: PathBuf,
-    /// Where the admin API listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8181", env = "STATERA_ADMIN")]
-    admin: SocketAddr,
+    #[command(flatten)]
+    admin: AdminFlags,
     /// How log lines look
     #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "STATERA_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged, such as `info` or `warn,statera_runtime=debug`
     #[arg(long, value_name = "FILTER", default_value = "info", env = "STATERA_LOG")]
     log: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
 }
 
 /// As on a command line without arguments.
@@ -60,7 +53,8 @@ impl Run {
             }
         };
         let built_in = self.configuration.is_built_in(&functions);
-        init_log(&self.log, self.log_format)?;
+        let log = Log::init(&self.log, self.log_format)?;
+        let admin = self.admin.settings(Some(Arc::new(log)))?;
         for warning in &loaded.warnings {
             eprintln!("{warning}\n");
         }
@@ -69,7 +63,7 @@ impl Run {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
             let mut terminate =
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-            let launched = launch(loaded.application, functions, self.data, Some(self.admin))
+            let launched = launch(loaded.application, functions, self.data, Some(admin))
                 .map_err(|error| if built_in { explain(error) } else { error })?;
             announce(&launched);
             let failure = tokio::select! {
@@ -120,18 +114,6 @@ fn announce(launched: &Launched) {
         tracing::info!(%id, "listening on http://{address}");
     }
     tracing::info!("ready");
-}
-
-fn init_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("`{filter}` is not a log filter; hint: `info`, or `warn,statera_runtime=debug`")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Human => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }
 
 #[derive(Args)]

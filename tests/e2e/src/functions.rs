@@ -191,7 +191,12 @@ impl Context {
 
     /// Hands a record to an egress.
     pub fn emit(&mut self, egress: &str, value: &Value) {
-        self.reply.egress.push(Egress { egress: name(egress), argument: json(value) });
+        self.emit_value(egress, json(value));
+    }
+
+    /// Hands a record that is not JSON to an egress.
+    pub fn emit_value(&mut self, egress: &str, argument: TypedValue) {
+        self.reply.egress.push(Egress { egress: name(egress), argument });
     }
 
     /// Answers a call from outside; does nothing if another function sent the message.

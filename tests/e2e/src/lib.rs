@@ -4,6 +4,7 @@
 //! * [`App`] is a folder with a module, data and output files; [`Statera`] a process that runs it.
 //! * [`crash`] has the functions of the crash tests; `statera-e2e-linked` is a program that has them linked in.
 //! * [`Client`] speaks HTTP to it; [`FunctionServer`] serves [`Functions`] written as closures in the test itself.
+//! * [`kafka`] runs real brokers; [`Moto`] a Kinesis.
 //! * [`Sdk`] starts the function servers on the published SDKs (`tests/sdk`).
 //! * [`eventually`] waits with a deadline.
 //!
@@ -18,8 +19,10 @@ pub mod crash;
 mod dead_letters;
 mod functions;
 mod http;
+pub mod kafka;
 mod lines;
 mod linked_functions;
+mod moto;
 mod page;
 mod process;
 mod random;
@@ -32,6 +35,7 @@ pub use dead_letters::{DeadLetter, dead_letters};
 pub use functions::{Context, Functions, json, to_json};
 pub use http::{Client, Response, Target};
 pub use lines::egress_lines;
+pub use moto::Moto;
 pub use page::{Block, Page, words};
 pub use process::{Companion, Statera};
 pub use random::Random;

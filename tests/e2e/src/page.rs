@@ -43,6 +43,12 @@ impl Page {
         Page(blocks)
     }
 
+    /// All blocks, in order.
+    #[must_use]
+    pub fn all(&self) -> &[Block] {
+        &self.0
+    }
+
     /// The blocks of a language in a section, at least one.
     ///
     /// # Panics

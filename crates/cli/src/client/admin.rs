@@ -73,7 +73,7 @@ pub(crate) fn known<T: DeserializeOwned>(answer: Json) -> anyhow::Result<T> {
 
 /// What a server of ours says when it does not do what it was asked for.
 pub(crate) fn refusal(answer: &Answer) -> Option<anyhow::Error> {
-    let api::Problem { error, hint } = serde_json::from_slice(&answer.body).ok()?;
+    let api::Problem { error, hint, .. } = serde_json::from_slice(&answer.body).ok()?;
     Some(Refusal { error, hint }.into())
 }
 

@@ -71,8 +71,12 @@ impl Quickstart {
         let functions = server::serve().await?;
         let application = application(functions, free(self.ingress)?, &reminders)?;
         let started = Instant::now();
+        let admin = statera_admin::Settings {
+            name: "quickstart".to_owned(),
+            ..statera_admin::Settings::at(free(self.admin)?)
+        };
         let launched =
-            launch(application, Vec::new(), self.data.join("engine"), Some(free(self.admin)?))?;
+            launch(application, Vec::new(), self.data.join("engine"), Some(admin))?;
         let recovery = started.elapsed();
         let address = |id: &str| {
             launched.addresses().iter().find(|(name, _)| name == id).map(|(_, address)| *address)
