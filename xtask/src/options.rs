@@ -41,6 +41,7 @@ Tests find in their environment, where there is one:
   STATERA_PYTHON          a Python with the SDK
   STATERA_NODE_MODULES    a folder of Node modules with the SDK
   STATERA_KAFKA           a folder with the jars of Apache Kafka
+  STATERA_PROMTOOL        Prometheus's tool, if not `promtool` in the path; optional everywhere
   STATERA_CI              `1` if a missing component must fail a test
   STATERA_LONG_CRASH      how often the crash tests crash
   STATERA_LONG_BANK       how many transfers the bank test makes

@@ -256,6 +256,17 @@ async fn a_shard_without_records_may_be_quiet_for_long() {
 }
 
 #[tokio::test]
+async fn nothing_is_known_of_a_shard_that_nobody_read_for_too_long() {
+    let service = Service::start(1).await;
+    let mut reading = start(&service, KinesisStartup::Latest);
+    reading.batch().await;
+    service.state().now += 48 * HOUR_MS;
+    service.put("a", "1");
+    let error = again(&service, KinesisStartup::Latest, &reading).error().await;
+    assert!(matches!(error, Error::RecordsGone { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn half_of_a_record_that_is_gone_stops_the_ingress() {
     let service = Service::start(1).await;
     let many: Vec<_> = (0..1500).map(|n| n.to_string()).collect();
