@@ -1,5 +1,5 @@
 //! What the end-to-end tests need besides Rust: the published SDKs, a real broker, and a Kinesis, installed into folders of their own
-//! from pinned lists.
+//! from pinned lists; and a browser, which the system must have.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,11 @@ const KAFKA_PROBE: [&str; 2] = ["kafka.Kafka", "--version"];
 const KAFKA_JAVA_HINT: &str = "hint: install Java 17 or newer; Debian has it as `openjdk-17-jre-headless` or `default-jre-headless`";
 const KAFKA_MAVEN_HINT: &str = "hint: install Maven; Debian has it as `maven`";
 
+/// Names that systems have for it.
+const CHROMIUM_NAMES: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const CHROMIUM_HINT: &str = "hint: install Chromium and chromedriver; Debian has them as `chromium` and `chromium-driver`";
+
 /// Something to install, and under which name the tests find it.
 pub(crate) struct Component {
     /// Names its folder, and is used in messages.
@@ -30,11 +35,17 @@ pub(crate) struct Component {
 }
 
 /// All of them.
-pub(crate) const COMPONENTS: [Component; 4] = [
+pub(crate) const COMPONENTS: [Component; 6] = [
     Component { name: "python", variable: "STATERA_PYTHON", install: install_python },
     Component { name: "js", variable: "STATERA_NODE_MODULES", install: install_js },
     Component { name: "kafka", variable: statera_test_kafka::VARIABLE, install: install_kafka },
     Component { name: "moto", variable: "STATERA_MOTO", install: install_moto },
+    Component { name: "chromium", variable: "STATERA_CHROMIUM", install: find_chromium },
+    Component {
+        name: "schemathesis",
+        variable: "STATERA_SCHEMATHESIS",
+        install: install_schemathesis,
+    },
 ];
 
 /// Where the lists of what to install lie.
@@ -81,6 +92,11 @@ fn install_python(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
 fn install_moto(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
     install_venv(folder, &sources.sdk.join("moto/requirements.txt"), MOTO_PROBE)?;
     Ok(folder.join("bin/moto_server"))
+}
+
+fn install_schemathesis(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
+    install_venv(folder, &sources.sdk.join("schemathesis/requirements.txt"), "schemathesis")?;
+    Ok(folder.join("bin/schemathesis"))
 }
 
 /// Makes a Python with these packages.
@@ -163,6 +179,20 @@ fn install_kafka(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
     }
     write_stamp(folder, &stamp)?;
     Ok(jars)
+}
+
+/// Finds the browser of the system; a pinned one would be too large and old soon.
+fn find_chromium(_folder: &Path, _sources: &Sources) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|at| at.is_file());
+    let works = |program: &PathBuf| succeeds(Command::new(program).arg("--version"));
+    let chromium = CHROMIUM_NAMES.into_iter().filter_map(find).find(works);
+    let chromium = chromium.context("no Chromium").context(CHROMIUM_HINT)?;
+    if !find("chromedriver").is_some_and(|driver| works(&driver)) {
+        bail!("no chromedriver for `{}`; {CHROMIUM_HINT}", chromium.display());
+    }
+    Ok(chromium)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -19,15 +19,15 @@ use crate::process::Usage;
 use crate::subject::{Setup, Subject};
 use crate::table::{mebibytes, quantile_ms, thousands};
 use crate::{Common, disk, functions};
-use clients::{Consumer, Producer};
+use clients::{Consumer, Producer, Seen};
 
 const RECORDS_TOPIC: &str = "records";
 
 /// Before latencies count.
-const WARM_UP: Duration = Duration::from_secs(3);
+const WARM_UP_SECONDS: u64 = 3;
 
-/// How long the last receipts may take.
-const LAST_RECEIPTS_MAX: Duration = Duration::from_secs(60);
+/// How long all receipts may take.
+const RECEIPTS_MAX: Duration = Duration::from_secs(600);
 
 /// As a broker for others than tests is run.
 const JAVA: [&str; 2] = ["-Xmx1g", "-XX:TieredStopAtLevel=4"];
@@ -53,7 +53,7 @@ pub(crate) struct Kafka {
     ids: u32,
     /// Partitions of both topics
     #[arg(long, default_value_t = 8)]
-    partitions: u32,
+    partitions: u16,
     /// The size of a record's value
     #[arg(long, default_value_t = 100)]
     value_bytes: usize,
@@ -78,32 +78,29 @@ impl Kafka {
     fn latency(&self, program: &Path) -> anyhow::Result<()> {
         let world = World::start(self)?;
         let origin = Instant::now();
-        let bootstrap = world.cluster.bootstrap();
-        let consumer = Consumer::start(&bootstrap, RECEIPTS_TOPIC, origin)?;
+        let consumer = world.consumer(self, origin)?;
         let subject = world.setup.start(program)?;
-        let count = self.rate * (self.seconds + WARM_UP.as_secs());
-        let producer =
-            Producer::start(&bootstrap, RECORDS_TOPIC, origin, self.ids, self.value_bytes)?;
-        let start = Instant::now();
+        let mut producer = world.producer(self, origin)?;
+        let warm_up = self.rate * WARM_UP_SECONDS;
+        producer.send_paced(warm_up, self.rate)?;
+        consumer.wait_for(warm_up, RECEIPTS_MAX)?;
+        let count = self.rate * self.seconds;
         producer.send_paced(count, self.rate)?;
-        let seen = consumer.wait_for(count, LAST_RECEIPTS_MAX)?;
-        let measured = seen.iter().filter(|seen| seen.due >= start - origin + WARM_UP);
-        let mut delays: Vec<u32> = measured
-            .map(|seen| u32::try_from(seen.delay.as_micros()).unwrap_or(u32::MAX))
-            .collect();
+        let seen = consumer.wait_for(count, RECEIPTS_MAX)?;
+        let micros = |seen: &Seen| u32::try_from(seen.delay.as_micros()).unwrap_or(u32::MAX);
+        let mut delays: Vec<u32> = seen.iter().map(micros).collect();
         delays.sort_unstable();
         let quantile = |per_mille| quantile_ms(&delays, per_mille);
         println!(
             "latency at {} records/s, {}: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, \
-             longest {:.1} ms, of {} records",
+             longest {:.1} ms",
             thousands(self.rate as f64),
             self.delivery,
             quantile(500),
             quantile(900),
             quantile(990),
             quantile(999),
-            quantile(1000),
-            thousands(delays.len() as f64)
+            quantile(1000)
         );
         subject.stop()?;
         Ok(())
@@ -112,24 +109,24 @@ impl Kafka {
     fn throughput(&self, program: &Path) -> anyhow::Result<()> {
         let world = World::start(self)?;
         let origin = Instant::now();
-        let bootstrap = world.cluster.bootstrap();
-        let producer =
-            Producer::start(&bootstrap, RECORDS_TOPIC, origin, self.ids, self.value_bytes)?;
+        let mut producer = world.producer(self, origin)?;
         producer.send_at_once(self.backlog)?;
-        let consumer = Consumer::start(&bootstrap, RECEIPTS_TOPIC, origin)?;
+        drop(producer);
+        let consumer = world.consumer(self, origin)?;
+        let before = world.snapshot(None, &consumer)?;
         let subject = world.setup.start(program)?;
-        let before = world.snapshot(&subject, &consumer)?;
-        let seen = consumer.wait_for(self.backlog, Duration::from_secs(600))?;
-        let after = world.snapshot(&subject, &consumer)?;
+        let started = origin.elapsed();
+        let seen = consumer.wait_for(self.backlog, RECEIPTS_MAX)?;
+        let after = world.snapshot(Some(&subject), &consumer)?;
         let times = seen.iter().map(|seen| seen.due + seen.delay);
-        let (first, last) = (times.clone().min(), times.max());
-        let took = first.zip(last).context("no receipts")?;
-        let seconds = (took.1 - took.0).as_secs_f64();
+        let (first, last) = times.clone().min().zip(times.max()).context("no receipts")?;
         println!(
-            "throughput, {}: {} records in {seconds:.1} s, {} records/s from the first receipt to the last; {} MiB",
+            "throughput, {}: {} records at {} records/s from the first receipt to the last, which was \
+             seen {:.1} s after the start; {} MiB",
             self.delivery,
             thousands(self.backlog as f64),
-            thousands(self.backlog as f64 / seconds),
+            thousands(self.backlog as f64 / (last - first).as_secs_f64()),
+            (last - started).as_secs_f64(),
             mebibytes(subject.usage()?.rss_max_bytes)
         );
         self.print_costs(&before, &after);
@@ -194,7 +191,7 @@ impl World {
             Options { java: JAVA.map(str::to_owned).to_vec(), figures: true, ..Options::default() };
         let artifacts = Artifacts::new(&options.kafka);
         let cluster = Cluster::start(&artifacts, folder.path(), &settings)?;
-        let partitions = options.partitions;
+        let partitions = u32::from(options.partitions);
         cluster.create_topics(&[(RECORDS_TOPIC, partitions), (RECEIPTS_TOPIC, partitions)])?;
         let functions = functions::Running::start(None)?;
         let setup = Setup::new(&options.common, &[(functions::NAMESPACE, &functions)], "fsync")?;
@@ -202,7 +199,17 @@ impl World {
         Ok(World { cluster, functions, setup, _folder: folder })
     }
 
-    fn snapshot(&self, subject: &Subject, consumer: &Consumer) -> anyhow::Result<Snapshot> {
+    fn producer(&self, options: &Kafka, origin: Instant) -> anyhow::Result<Producer> {
+        let bootstrap = self.cluster.bootstrap();
+        Producer::start(&bootstrap, RECORDS_TOPIC, origin, options.ids, options.value_bytes)
+    }
+
+    fn consumer(&self, options: &Kafka, origin: Instant) -> anyhow::Result<Consumer> {
+        let bootstrap = self.cluster.bootstrap();
+        Consumer::start(&bootstrap, RECEIPTS_TOPIC, options.partitions, origin)
+    }
+
+    fn snapshot(&self, subject: Option<&Subject>, consumer: &Consumer) -> anyhow::Result<Snapshot> {
         let mut requests = self.cluster.requests()?;
         for (kind, count) in consumer.requests() {
             if let Some(sum) = requests.get_mut(&kind) {
@@ -211,7 +218,7 @@ impl World {
         }
         let broker = self.cluster.pid(1).context("the broker has ended")?;
         Ok(Snapshot {
-            server: subject.usage()?,
+            server: subject.map(Subject::usage).transpose()?.unwrap_or_default(),
             functions: Usage::of(self.functions.pid())?,
             broker: Usage::of(broker)?,
             requests,

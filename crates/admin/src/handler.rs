@@ -26,9 +26,10 @@ use crate::live::Live;
 use crate::log::LogControl;
 use crate::path::{Query, address, after};
 use crate::problem::{Code, Problem};
+use crate::reload::{ReloadControl, ReloadRefused};
 use crate::routes::{Body, Operation, Route, find};
 use crate::time::rfc3339;
-use crate::{api, given, guard, instances, metrics};
+use crate::{api, dashboard, given, guard, instances, metrics};
 
 /// How long the engine may take for a request.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -51,6 +52,7 @@ pub(crate) struct Handler {
     pub(crate) loopback: bool,
     pub(crate) token: Option<Token>,
     pub(crate) log: Option<Arc<dyn LogControl>>,
+    pub(crate) reload: Option<Arc<dyn ReloadControl>>,
     pub(crate) live: Arc<Live>,
     pub(crate) looks: Looks,
     pub(crate) large_bodies: Semaphore,
@@ -83,6 +85,7 @@ impl Handler {
             loopback,
             token,
             log,
+            reload: None,
             looks: Looks::default(),
             large_bodies: Semaphore::new(LARGE_BODIES_MAX),
         }
@@ -106,6 +109,10 @@ impl Handler {
     ) -> Result<HttpResponse<AnswerBody>, Problem> {
         let (head, body) = request.into_parts();
         guard::check(&head.headers, self.loopback)?;
+        if let Some(answer) = dashboard::answer(&head.method, head.uri.path(), &head.headers) {
+            body::ignore(&body)?;
+            return Ok(answer.map(AnswerBody::Whole));
+        }
         let (route, arguments) = find(&head.method, head.uri.path())?;
         if !route.open {
             access::check(&head.headers, self.token.as_ref())?;
@@ -183,6 +190,7 @@ impl Handler {
             Operation::Discard => self.discard(dead_letter_id(&arguments[0])?).await,
             Operation::Log => self.log_filter(None),
             Operation::SetLog => self.log_filter(Some(body::form(body)?)),
+            Operation::Reload => self.reload().await,
             Operation::Events => unreachable!("answered before"),
         }
     }
@@ -218,9 +226,9 @@ impl Handler {
             uptime_seconds: self.started.elapsed().as_secs(),
             total,
             shards,
-            endpoints: answers::endpoints(application),
-            ingresses: answers::ingresses(application),
-            egresses: answers::egresses(application),
+            endpoints: answers::endpoints(&application),
+            ingresses: answers::ingresses(&application),
+            egresses: answers::egresses(&application),
         }
     }
 
@@ -446,6 +454,23 @@ impl Handler {
             tracing::info!(filter, "what is logged has been changed");
         }
         Ok(form(&api::LogFilter { filter: log.filter() }))
+    }
+
+    async fn reload(&self) -> Result<Response, Problem> {
+        let Some(reload) = &self.reload else {
+            return Err(Problem::new(
+                Code::ReloadFixed,
+                "the program that runs the engine has its configuration in itself",
+                "restart it with another one",
+            ));
+        };
+        reload.reload().await.map(|reloaded| form(&reloaded)).map_err(|refused| match refused {
+            ReloadRefused::Configuration(error) => {
+                let hint = "nothing has changed; correct the configuration, and reload again";
+                Problem::new(Code::ReloadRefused, error, hint)
+            }
+            ReloadRefused::Stopping => Problem::stopping(),
+        })
     }
 
     async fn found(&self, id: DeadLetterId) -> Result<Letter, Problem> {

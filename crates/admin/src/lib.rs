@@ -11,6 +11,8 @@
 //! A request may ask the shards, which answer between two rounds of their work, or read the store; nothing stops for it. Only
 //! `/v1/events` lasts: who listens shares one look at the engine each second with all others.
 //!
+//! At `/` there is a dashboard for people, `dashboard/`, which asks the same API.
+//!
 //! ```no_run
 //! # use statera_runtime::Engine;
 //! # use statera_ports::Engine as _;
@@ -27,6 +29,7 @@ mod answers;
 pub mod api;
 mod body;
 mod bulk;
+mod dashboard;
 mod error;
 mod given;
 mod guard;
@@ -41,6 +44,7 @@ mod openapi;
 mod path;
 mod problem;
 mod rates;
+mod reload;
 mod routes;
 mod server;
 mod time;
@@ -51,5 +55,6 @@ pub use access::{InvalidToken, TOKEN_BYTES_MIN, Token};
 pub use error::AdminError;
 pub use log::LogControl;
 pub use metrics::metrics_reference;
+pub use reload::{ReloadControl, ReloadRefused};
 pub use server::{AdminServer, Settings};
 pub use tls::Tls;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use statera_config::{FunctionPattern, Transport};
+use statera_config::{Application, FunctionPattern, Transport};
 use statera_core::keys::Halt;
 use statera_core::values::Paused;
 use statera_core::{Answers, End, FunctionFigures, Inspection};
@@ -71,7 +71,7 @@ pub(crate) async fn functions(
     let seen = engine.inspect_functions(page.prefix, page.after, limit).await?;
     let mut seen: BTreeMap<String, Inspection> =
         seen.into_iter().map(|inspection| (inspection.name.to_string(), inspection)).collect();
-    let mut names: BTreeSet<String> = configured(engine).map(|name| name.to_string()).collect();
+    let mut names: BTreeSet<String> = configured(&engine.application()).map(|name| name.to_string()).collect();
     names.retain(|name| {
         name.starts_with(page.prefix) && page.after.is_none_or(|after| &name[..] > after)
     });
@@ -100,8 +100,7 @@ pub(crate) async fn functions(
 }
 
 /// The types that the configuration names.
-fn configured(engine: &Engine) -> impl Iterator<Item = &FunctionType> {
-    let application = engine.application();
+fn configured(application: &Application) -> impl Iterator<Item = &FunctionType> {
     let exact = application.endpoints.iter().filter_map(|endpoint| match &endpoint.functions {
         FunctionPattern::Exact(function) => Some(function),
         FunctionPattern::Namespace(_) => None,
@@ -219,7 +218,7 @@ pub(crate) async fn ingresses(engine: &Engine, looks: &Looks) -> api::Ingresses 
             place: connector.place,
         }
     };
-    let all = answers::ingresses(engine.application());
+    let all = answers::ingresses(&engine.application());
     api::Ingresses { ingresses: all.into_iter().map(ingress).collect() }
 }
 
@@ -288,7 +287,7 @@ pub(crate) async fn egresses(engine: &Engine, looks: &Looks) -> api::Egresses {
             place: connector.place,
         }
     };
-    let all = answers::egresses(engine.application());
+    let all = answers::egresses(&engine.application());
     api::Egresses { egresses: all.into_iter().map(egress).collect() }
 }
 

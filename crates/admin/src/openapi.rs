@@ -31,7 +31,7 @@ fn form(generator: &mut SchemaGenerator, name: &str) -> Json {
     }
     let schema = by_name!(
         Alive Application BulkDone DeadLetterDetail DeadLetters Done Egresses Endpoints Epochs Function
-        Functions Graph Ingresses InstanceDetail Instances Live LogFilter PauseRequest Problem Redrive
+        Functions Graph Ingresses InstanceDetail Instances Live LogFilter PauseRequest Problem Redrive Reloaded
         Selection States Status Timers Version
     );
     schema.to_value()

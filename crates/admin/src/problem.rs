@@ -24,6 +24,8 @@ pub(crate) enum Code {
     AlreadyPaused,
     NotRedrivable,
     LogFixed,
+    ReloadRefused,
+    ReloadFixed,
     BodyTooLarge,
     StoreFailed,
     Stopping,
@@ -34,7 +36,7 @@ pub(crate) enum Code {
 impl Code {
     /// All of them, for the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 19] = [
+    pub(crate) const ALL: [Code; 21] = [
         Code::InvalidPath,
         Code::InvalidQuery,
         Code::InvalidBody,
@@ -49,6 +51,8 @@ impl Code {
         Code::AlreadyPaused,
         Code::NotRedrivable,
         Code::LogFixed,
+        Code::ReloadRefused,
+        Code::ReloadFixed,
         Code::BodyTooLarge,
         Code::StoreFailed,
         Code::Stopping,
@@ -72,6 +76,8 @@ impl Code {
             Code::AlreadyPaused => "already-paused",
             Code::NotRedrivable => "not-redrivable",
             Code::LogFixed => "log-fixed",
+            Code::ReloadRefused => "reload-refused",
+            Code::ReloadFixed => "reload-fixed",
             Code::BodyTooLarge => "body-too-large",
             Code::StoreFailed => "store-failed",
             Code::Stopping => "stopping",
@@ -91,9 +97,12 @@ impl Code {
             Code::ForbiddenOrigin => StatusCode::FORBIDDEN,
             Code::NoSuchPath | Code::NotFound => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Code::NotPaused | Code::AlreadyPaused | Code::NotRedrivable | Code::LogFixed => {
-                StatusCode::CONFLICT
-            }
+            Code::NotPaused
+            | Code::AlreadyPaused
+            | Code::NotRedrivable
+            | Code::LogFixed
+            | Code::ReloadFixed => StatusCode::CONFLICT,
+            Code::ReloadRefused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Code::Stopping | Code::TooSlow | Code::TooManyListeners => {

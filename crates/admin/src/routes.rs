@@ -42,6 +42,7 @@ pub(crate) enum Operation {
     Discard,
     Log,
     SetLog,
+    Reload,
     Events,
 }
 
@@ -392,6 +393,14 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .verb(Verb::Put)
     .answer(Form("LogFilter")),
+    Route::post(
+        "/v1/reload",
+        Operation::Reload,
+        NO_BODY,
+        "Reads the configuration again, from where it was read at the start, and runs it in the place of what runs. Tells \
+         everything that is wrong with it, and changes nothing, if anything is.",
+    )
+    .answer(Form("Reloaded")),
     Route::get(
         "/v1/events",
         Operation::Events,

@@ -23,6 +23,7 @@ use crate::access::Token;
 use crate::error::AdminError;
 use crate::handler::Handler;
 use crate::log::LogControl;
+use crate::reload::ReloadControl;
 use crate::tls::Tls;
 
 /// Connections open at once, each with one request at a time; more wait in the backlog of the socket.
@@ -56,13 +57,16 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Who changes what is logged.
     pub log: Option<Arc<dyn LogControl>>,
+    /// Who reads the configuration again.
+    pub reload: Option<Arc<dyn ReloadControl>>,
 }
 
 impl Settings {
     /// Plain, on this address.
     #[must_use]
     pub fn at(address: SocketAddr) -> Settings {
-        Settings { address, name: "statera".to_owned(), token: None, tls: None, log: None }
+        let name = "statera".to_owned();
+        Settings { address, name, token: None, tls: None, log: None, reload: None }
     }
 }
 
@@ -94,7 +98,7 @@ impl AdminServer {
     /// # Errors
     /// If the address can't be listened on, others could reach it without a token, or a file can't be used.
     pub fn open(settings: Settings, engine: Engine) -> Result<AdminServer, AdminError> {
-        let Settings { address, name, token, tls, log } = settings;
+        let Settings { address, name, token, tls, log, reload } = settings;
         if token.is_none() && !address.ip().is_loopback() {
             return Err(AdminError::NoToken { address });
         }
@@ -109,6 +113,7 @@ impl AdminServer {
             Ok((listener, local_addr)) => {
                 let loopback = local_addr.ip().is_loopback();
                 let handler = Handler::new(engine, name, loopback, token, log);
+                let handler = Handler { reload, ..handler };
                 Ok(AdminServer { listener, local_addr, handler, tls })
             }
             Err(source) => Err(listen_error(address, source)),

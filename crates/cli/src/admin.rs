@@ -47,7 +47,7 @@ impl AdminFlags {
         let token = token.map(|token| Token::new(&token)).transpose()?;
         let files = self.admin_tls_cert.zip(self.admin_tls_key);
         let tls = files.map(|(certificate, key)| Tls { certificate, key });
-        Ok(Settings { address: self.admin, name: self.name, token, tls, log })
+        Ok(Settings { address: self.admin, name: self.name, token, tls, log, reload: None })
     }
 }
 

@@ -1,17 +1,18 @@
 //! An application, launched: the engine with all its ingresses and egresses.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use statera_admin::AdminServer;
-use statera_config::Application;
+use statera_config::{Application, Changes, Egress, Ingress};
 use statera_model::Name;
-use statera_ports::Engine as _;
-use statera_runtime::{Engine, EngineError, Options, Worker};
+use statera_ports::{self as ports, Engine as _};
+use statera_runtime::{Engine, EngineError, Options, ReloadError, Worker, check_endpoints};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::Functions;
 use crate::parts::{self, Part};
@@ -19,12 +20,31 @@ use crate::parts::{self, Part};
 /// How long a stop waits for ingresses to answer what they have accepted.
 const INGRESSES_STOP_MAX: Duration = Duration::from_secs(15);
 
+/// How long a single ingress may take for that, while all else goes on.
+const INGRESS_STOP_MAX: Duration = Duration::from_secs(5);
+
 /// A running application.
 pub(crate) struct Launched {
     worker: Worker,
-    parts: JoinSet<()>,
+    parts: BTreeMap<Place, Running>,
     admin: Option<Admin>,
     addresses: Vec<(String, SocketAddr)>,
+}
+
+/// A part by its role and id.
+type Place = (Role, Name);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Ingress,
+    /// The server of an egress that has one.
+    Egress,
+}
+
+/// A part that runs until it is told to stop, or the engine stops.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 /// The admin API, which outlives the ingresses so that it can tell how the stop goes on.
@@ -45,20 +65,20 @@ pub(crate) fn launch(
     for spec in &application.egresses {
         let open = parts::egress(spec)?;
         egresses.push(open.egress);
-        bound.extend(open.server.map(Part::Connector));
+        bound.extend(open.server.map(|server| (Role::Egress, Part::Connector(server))));
     }
     let ingresses = application.ingresses.clone();
     let worker = Worker::start(Options { application, data, egresses, functions })?;
     let engine = worker.engine();
     for spec in &ingresses {
-        bound.push(parts::ingress(spec, &engine)?);
+        bound.push((Role::Ingress, parts::ingress(spec, &engine)?));
     }
     let admin = admin.map(|settings| AdminServer::open(settings, engine.clone())).transpose()?;
     let mut addresses = Vec::new();
-    let mut parts = JoinSet::new();
-    for part in bound {
+    let mut parts = BTreeMap::new();
+    for (role, part) in bound {
         addresses.extend(part.local_addr().map(|address| (part.id().to_string(), address)));
-        parts.spawn(run_part(part, engine.clone()));
+        parts.insert((role, part.id().clone()), start(part, &engine));
     }
     addresses.extend(admin.iter().map(|admin| ("admin".to_owned(), admin.local_addr())));
     Ok(Launched { worker, parts, admin: admin.map(run_admin), addresses })
@@ -77,11 +97,36 @@ fn run_admin(server: AdminServer) -> Admin {
 }
 
 /// Runs an ingress or an egress's server. If it fails the others go on, and it is said once.
-async fn run_part(part: Part, engine: Engine) {
-    let id: Name = part.id().clone();
-    if let Err(error) = part.run(engine.stopping()).await {
-        let error: &dyn std::error::Error = &*error;
-        tracing::error!(%id, error, "an ingress has stopped");
+fn start(part: Part, engine: &Engine) -> Running {
+    let (stop, told) = oneshot::channel::<()>();
+    let stopping = engine.stopping();
+    let task = tokio::spawn(async move {
+        let id: Name = part.id().clone();
+        let stop = Box::pin(async move {
+            tokio::select! {
+                () = stopping => {}
+                // An error means that nobody is left who could tell: the engine stops.
+                Ok(()) = told => {}
+            }
+        });
+        if let Err(error) = part.run(stop).await {
+            let error: &dyn std::error::Error = &*error;
+            tracing::error!(%id, error, "an ingress has stopped");
+        }
+    });
+    Running { stop, task }
+}
+
+impl Running {
+    /// Stops in order, or at once if that takes too long. It takes nothing any more when this returns.
+    async fn stop(self, id: &Name) {
+        let Running { stop, mut task } = self;
+        let _ = stop.send(());
+        if tokio::time::timeout(INGRESS_STOP_MAX, &mut task).await.is_err() {
+            tracing::warn!(%id, "an ingress did not stop in time, and is cut off");
+            task.abort();
+            let _ = task.await;
+        }
     }
 }
 
@@ -97,8 +142,60 @@ impl Launched {
     }
 
     /// Waits until the engine can't go on.
-    pub(crate) async fn failed(&self) -> Arc<EngineError> {
-        self.worker.failed().await
+    pub(crate) fn failed(&self) -> impl Future<Output = Arc<EngineError>> + use<> {
+        self.worker.failed()
+    }
+
+    /// Runs another application in the place of this one. Returns what has changed, and why ingresses could not be opened
+    /// that had to wait until their predecessors had closed.
+    ///
+    /// # Errors
+    /// Everything that stands against it. Nothing has changed then.
+    pub(crate) async fn reload(
+        &mut self,
+        wanted: Application,
+    ) -> Result<(Changes, Vec<String>), Refusal> {
+        let engine = self.worker.engine();
+        let running = engine.application();
+        let changes = Changes::between(&running, &wanted).map_err(Refusal::Wrong)?;
+        if changes.is_empty() {
+            return Ok((changes, Vec::new()));
+        }
+        let Opened { egresses, mut parts, late } = open(&running, &wanted, &changes, &engine)?;
+        let prepared = self.worker.prepare(wanted, egresses).await?;
+        // From here on it is done.
+        let gone = changes.ingresses.changed.iter().chain(&changes.ingresses.removed);
+        self.end(Role::Ingress, gone).await;
+        self.worker.switch(prepared).await?;
+        self.end(Role::Egress, changes.egresses.removed.iter()).await;
+        let mut failed = Vec::new();
+        for spec in late {
+            match parts::ingress(&spec, &engine) {
+                Ok(part) => parts.push((Role::Ingress, part)),
+                Err(error) => {
+                    let error =
+                        format!("ingress `{}` is closed: {}", spec.id(), crate::chain(&error));
+                    tracing::error!(id = %spec.id(), error, "an ingress could not be opened anew");
+                    failed.push(error);
+                }
+            }
+        }
+        for (role, part) in parts {
+            if let Some(address) = part.local_addr() {
+                tracing::info!(id = %part.id(), "listening on http://{address}");
+            }
+            self.parts.insert((role, part.id().clone()), start(part, &engine));
+        }
+        Ok((changes, failed))
+    }
+
+    async fn end(&mut self, role: Role, ids: impl Iterator<Item = &String>) {
+        for id in ids {
+            let id = Name::parse(id).expect("ids are names");
+            if let Some(part) = self.parts.remove(&(role, id.clone())) {
+                part.stop(&id).await;
+            }
+        }
     }
 
     /// Stops in order: ingresses first, then the admin API, then the engine.
@@ -106,9 +203,15 @@ impl Launched {
         self.worker.begin_stop();
         if self.worker.has_failed() {
             // Nothing becomes durable any more. Whether what waits for it is, nobody knows: no answer is the right one.
-            self.parts.shutdown().await;
+            for part in self.parts.values() {
+                part.task.abort();
+            }
         }
-        let ended = async { while self.parts.join_next().await.is_some() {} };
+        let ended = async {
+            for part in self.parts.values_mut() {
+                let _ = (&mut part.task).await;
+            }
+        };
         if tokio::time::timeout(INGRESSES_STOP_MAX, ended).await.is_err() {
             tracing::warn!("some ingresses did not stop in time");
         }
@@ -119,4 +222,81 @@ impl Launched {
         }
         Ok(self.worker.stop().await?)
     }
+}
+
+/// Why another application does not take the place of the one that runs.
+pub(crate) enum Refusal {
+    Wrong(Vec<String>),
+    Stopping,
+}
+
+impl From<ReloadError> for Refusal {
+    fn from(error: ReloadError) -> Refusal {
+        match error {
+            ReloadError::Stopping => Refusal::Stopping,
+            error => Refusal::Wrong(vec![crate::chain(&error.into())]),
+        }
+    }
+}
+
+/// What a reload needs, opened.
+struct Opened {
+    egresses: Vec<ports::Egress>,
+    parts: Vec<(Role, Part)>,
+    /// Ingresses that listen where their predecessors do: they can be opened only when those have closed.
+    late: Vec<Ingress>,
+}
+
+/// Opens what is new or changed, or says everything that can't be opened.
+fn open(
+    running: &Application,
+    wanted: &Application,
+    changes: &Changes,
+    engine: &Engine,
+) -> Result<Opened, Refusal> {
+    let mut opened = Opened { egresses: Vec::new(), parts: Vec::new(), late: Vec::new() };
+    let mut problems: Vec<String> =
+        check_endpoints(wanted).into_iter().map(|error| crate::chain(&error.into())).collect();
+    let is_in = |names: &[&Vec<String>], id: Name| {
+        names.iter().any(|names| names.iter().any(|name| *name == id.as_str()))
+    };
+    let news = [&changes.egresses.added, &changes.egresses.changed];
+    for spec in wanted.egresses.iter().filter(|egress: &&Egress| is_in(&news, egress.id())) {
+        match parts::egress(spec) {
+            Ok(open) => {
+                opened.egresses.push(open.egress);
+                let server = open.server.map(|server| (Role::Egress, Part::Connector(server)));
+                opened.parts.extend(server);
+            }
+            Err(error) => problems.push(crate::chain(&error)),
+        }
+    }
+    let news = [&changes.ingresses.added, &changes.ingresses.changed];
+    for spec in wanted.ingresses.iter().filter(|ingress| is_in(&news, ingress.id())) {
+        let former = running.ingresses.iter().find(|former| former.id() == spec.id());
+        if former
+            .is_some_and(|former| listens_on(former).is_some_and(|a| Some(a) == listens_on(spec)))
+        {
+            opened.late.push(spec.clone());
+            continue;
+        }
+        match parts::ingress(spec, engine) {
+            Ok(part) => opened.parts.push((Role::Ingress, part)),
+            Err(error) => problems.push(crate::chain(&error)),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(opened),
+        false => Err(Refusal::Wrong(problems)),
+    }
+}
+
+/// The port that an ingress takes, if it takes one.
+fn listens_on(ingress: &Ingress) -> Option<SocketAddr> {
+    let address = match ingress {
+        Ingress::Http(http) => http.address,
+        Ingress::Playground(playground) => playground.address,
+        Ingress::File(_) | Ingress::Kafka(_) | Ingress::Kinesis(_) => return None,
+    };
+    Some(address).filter(|address| address.port() != 0)
 }

@@ -8,8 +8,10 @@ mod admin;
 mod client;
 mod configuration;
 mod launch;
+mod pages;
 mod parts;
 mod quickstart;
+mod reload;
 mod run;
 
 use std::process::ExitCode;
@@ -41,6 +43,10 @@ enum Command {
     Validate(Validate),
     #[command(flatten)]
     Client(client::ClientCommand),
+    /// Write what a shell needs to complete commands
+    Completions(pages::Completions),
+    /// Write man pages
+    Man(pages::Man),
 }
 
 /// Does what the command line of this process says, with these functions in it. Without a command a program with
@@ -57,6 +63,8 @@ pub fn run(functions: Vec<Arc<dyn Embedded>>) -> ExitCode {
         Some(Command::Validate(validate)) => validate.execute(&functions),
         Some(Command::Quickstart(quickstart)) => quickstart.execute(),
         Some(Command::Client(client)) => client.execute(),
+        Some(Command::Completions(completions)) => completions.execute(Arguments::command()),
+        Some(Command::Man(man)) => man.execute(Arguments::command()),
     };
     match result {
         Ok(code) => code,

@@ -13,6 +13,7 @@ use crate::Functions;
 use crate::admin::{AdminFlags, Log, LogFormat};
 use crate::configuration::Configuration;
 use crate::launch::{Launched, launch};
+use crate::reload;
 
 /// Exit code for a configuration that is wrong, as usual for wrong usage.
 const WRONG_CONFIGURATION: u8 = 2;
@@ -54,7 +55,9 @@ impl Run {
         };
         let built_in = self.configuration.is_built_in(&functions);
         let log = Log::init(&self.log, self.log_format)?;
-        let admin = self.admin.settings(Some(Arc::new(log)))?;
+        let mut admin = self.admin.settings(Some(Arc::new(log)))?;
+        let (control, asked) = reload::channel();
+        admin.reload = Some(Arc::new(control));
         for warning in &loaded.warnings {
             eprintln!("{warning}\n");
         }
@@ -63,13 +66,17 @@ impl Run {
                 signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
             let mut terminate =
                 signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-            let launched = launch(loaded.application, functions, self.data, Some(admin))
+            let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+            let linked = functions.clone();
+            let mut launched = launch(loaded.application, linked, self.data, Some(admin))
                 .map_err(|error| if built_in { explain(error) } else { error })?;
             announce(&launched);
+            let (failed, load) = (launched.failed(), || self.configuration.load(&functions));
             let failure = tokio::select! {
-                failure = launched.failed() => Some(failure),
+                failure = failed => Some(failure),
                 _ = interrupt.recv() => None,
                 _ = terminate.recv() => None,
+                never = reload::serve(&mut launched, asked, hangup, load) => match never {},
             };
             if failure.is_none() {
                 tracing::info!("stopping; once more to stop at once");

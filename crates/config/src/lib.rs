@@ -23,6 +23,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod compare;
 mod date;
 mod engine;
 mod interpolate;
@@ -42,6 +43,7 @@ mod universe;
 mod words;
 mod yaml;
 
+pub use compare::{Changes, Difference};
 pub use engine::EngineOverrides;
 pub use load::{Loaded, load, load_with};
 pub use problem::{Location, Origin, Problem, Problems, Severity};

@@ -105,6 +105,8 @@ pub enum Input {
         /// For one shard, the owner of the key's group: who waits, and what makes it durable.
         record: Option<(Ticket, Halt, Option<Paused>)>,
     },
+    /// From now on others serve functions, and records leave elsewhere.
+    Reload(Box<Reload>),
     /// Let a paused address go on. Refused with [`Effect::Unknown`] if it is not paused.
     Resume {
         /// Who waits for it to be durable.
@@ -121,6 +123,24 @@ pub struct Halted(pub Arc<dyn Fn(&FunctionType) -> bool + Send + Sync>);
 impl std::fmt::Debug for Halted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Halted")
+    }
+}
+
+/// What changes while a shard runs.
+#[derive(Clone)]
+pub struct Reload {
+    /// Who serves which functions. Types that run inline are those that did.
+    pub directory: Directory,
+    /// The egresses, and what each takes.
+    pub egresses: BTreeMap<EgressId, Accepts>,
+    /// Which types are halted, as those who serve them are others.
+    pub halted: Halted,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let egresses: Vec<_> = self.egresses.keys().collect();
+        f.debug_struct("Reload").field("egresses", &egresses).finish_non_exhaustive()
     }
 }
 
@@ -254,7 +274,8 @@ pub enum Wants {
     Now,
 }
 
-/// How a function type is treated; `None` if nobody serves it. Asked once for each type.
+/// How a function type is treated; `None` if nobody serves it. Asked once for each type, and again after
+/// [`Input::Reload`].
 pub type Directory = Arc<dyn Fn(&FunctionType) -> Option<Policy> + Send + Sync>;
 
 /// What a shard is made with.

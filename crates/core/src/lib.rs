@@ -59,7 +59,7 @@ pub use graph::{Edge, End};
 pub use input::{
     ADDRESS_BYTES_MAX, CALL_FUNCTION, Config, Cut, Directory, Effect, EgressRecord, Halted, Input,
     InvocationId, Limits, NAME_BYTES_MAX, OnFailure, Part, PeerItem, PeerMessage, Policy, Releases,
-    RequestKind, Ticket, Wants,
+    Reload, RequestKind, Ticket, Wants,
 };
 pub use shard::{
     Activity, Answers, Failing, Figures, Inspected, Inspection, Invocation, Presence, RestoreError,

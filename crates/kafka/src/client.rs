@@ -140,7 +140,7 @@ impl Link {
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
             | RDKafkaLogLevel::Warning
-                if !CONNECTIONS.contains(&facility) =>
+                if !CONNECTIONS.contains(&facility) && !message.ends_with("retrying") =>
             {
                 tracing::warn!(id = %self.id, facility, "librdkafka: {message}");
             }
@@ -217,6 +217,15 @@ mod tests {
                 r#"property `error_cb` of `shop/orders` cannot be so: Property "error_cb" must be set through dedicated .._set_..() function; hint: correct its value"#
             ]],
         );
+    }
+
+    #[test]
+    fn records_are_read_however_they_are_compressed() {
+        let features = ClientConfig::new().create_native_config().unwrap();
+        let features = features.get("builtin.features").unwrap();
+        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+            assert!(features.split(',').any(|it| it.trim() == codec), "{codec}: {features}");
+        }
     }
 
     #[cfg(not(feature = "tls"))]

@@ -16,8 +16,8 @@ use crate::figures::{Stopwatch, Watch};
 use crate::inbox::{Event, Inbox};
 use crate::pulse::{Order, Pulse};
 use crate::recent::{Recent, RecentEpoch};
+use crate::reload::Live;
 use crate::shell::wall_clock;
-use crate::sinks::SinkQueue;
 
 pub(crate) struct Committer {
     pub(crate) log: FileLog,
@@ -26,7 +26,7 @@ pub(crate) struct Committer {
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) parts: Receiver<(u16, Part)>,
-    pub(crate) sinks: Arc<BTreeMap<EgressId, Arc<SinkQueue>>>,
+    pub(crate) running: Arc<Live>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) recent: Arc<Recent>,
 }
@@ -115,8 +115,10 @@ impl Committer {
         for record in parts.into_iter().flat_map(|part| part.releases.egress) {
             batches.entry(record.egress).or_default().push(record.value);
         }
+        let running = self.running.get();
         for (egress, records) in batches {
-            self.sinks[&egress].push(SinkBatch { epoch, records });
+            // An egress is here before a shard knows it, and until no shard has anything for it.
+            running.sinks[&egress].push(SinkBatch { epoch, records });
         }
     }
 }

@@ -10,7 +10,7 @@ use statera_config::Application;
 use statera_core::keys::{self, Key};
 use statera_core::values::{DeadBody, DeadLetter, Mail, StateValue};
 use statera_core::{Figures, Input, RequestKind, Shard, Ticket};
-use statera_model::{Address, EgressId, FunctionType, KeyGroup, TypedValue};
+use statera_model::{Address, FunctionType, KeyGroup, TypedValue};
 use statera_ports::{
     Answer, BoxFuture, DataId, DeadLetterId, Refusal, Request, SourceBatch, SourceId, SourceStatus,
     Stopping,
@@ -25,19 +25,22 @@ use crate::inbox::{Event, Inbox, Waiter};
 use crate::ingress::Ingresses;
 use crate::pulse::Pulse;
 use crate::recent::Recent;
-use crate::sinks::SinkQueue;
+use crate::reload::Live;
 
 /// How long a source that found the engine full waits before it looks again.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
 /// What all threads of a worker share.
 pub(crate) struct Shared {
-    pub(crate) application: Arc<Application>,
+    pub(crate) running: Arc<Live>,
+    /// `memory.mailboxBytes`, which never changes while it runs.
+    pub(crate) mailbox_bytes: usize,
     pub(crate) inboxes: Arc<[Inbox]>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) store: Arc<Store>,
-    pub(crate) sinks: Arc<BTreeMap<EgressId, Arc<SinkQueue>>>,
     pub(crate) sources: BTreeMap<SourceId, Bytes>,
+    /// How far sources have delivered since the start: from there on goes an ingress that is started anew.
+    pub(crate) positions: Mutex<BTreeMap<SourceId, Bytes>>,
     pub(crate) figures: Vec<Mutex<Figures>>,
     pub(crate) key_groups: u16,
     pub(crate) tickets: AtomicU64,
@@ -68,7 +71,7 @@ impl Shared {
     /// mailboxes; the other half stays free for requests, so that records for an endpoint that is down don't keep
     /// requests for others out.
     fn is_full(&self) -> bool {
-        let limit = self.application.engine.memory.mailbox_bytes / 2;
+        let limit = self.mailbox_bytes / 2;
         let each = limit / self.figures.len();
         self.figures().any(|shard| shard.mail_bytes >= each) || self.sinks_lag(limit)
     }
@@ -78,7 +81,16 @@ impl Shared {
     }
 
     fn sinks_lag(&self, limit: usize) -> bool {
-        self.sinks.values().map(|sink| sink.bytes()).sum::<usize>() >= limit
+        self.running.get().sinks.values().map(|sink| sink.bytes()).sum::<usize>() >= limit
+    }
+
+    /// A source has delivered.
+    fn moved(&self, batch: &SourceBatch) {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        match positions.get_mut(&batch.source) {
+            Some(position) => position.clone_from(&batch.position),
+            None => drop(positions.insert(batch.source.clone(), batch.position.clone())),
+        }
     }
 
     /// Why no request is taken now, if so.
@@ -86,7 +98,7 @@ impl Shared {
         if self.is_stopping() {
             return Some(Refusal::Stopping);
         }
-        let lags = self.sinks_lag(self.application.engine.memory.mailbox_bytes);
+        let lags = self.sinks_lag(self.mailbox_bytes);
         lags.then_some(Refusal::Full { limit: "memory.mailboxBytes" })
     }
 
@@ -246,10 +258,10 @@ impl Engine {
         self.shared.figures().collect()
     }
 
-    /// The application it runs.
+    /// The application it runs now.
     #[must_use]
-    pub fn application(&self) -> &Application {
-        &self.shared.application
+    pub fn application(&self) -> Arc<Application> {
+        self.shared.running.get().application.clone()
     }
 
     pub(crate) async fn operate(
@@ -303,7 +315,7 @@ pub(crate) fn corrupt(error: impl std::fmt::Display) -> QueryError {
 
 impl statera_ports::Engine for Engine {
     fn covers(&self, function: &FunctionType) -> bool {
-        self.shared.application.serves(function)
+        self.shared.running.get().application.serves(function)
     }
 
     fn send(&self, request: Request) -> BoxFuture<'static, Result<(), Refusal>> {
@@ -345,13 +357,16 @@ impl statera_ports::Engine for Engine {
             let group = Shard::source_group(&batch.source, shared.key_groups);
             let (taken, receiver) = oneshot::channel();
             shared.watch.delivered(&batch);
+            // With what follows it is one step: this future may be dropped only before or after both.
+            shared.moved(&batch);
             shared.inbox(group).push(Event::Deliver { batch, taken, at: Instant::now() });
             receiver.await.map_err(|_| Stopping)
         })
     }
 
     fn source_position(&self, source: &SourceId) -> Option<Bytes> {
-        self.shared.sources.get(source).cloned()
+        let positions = self.shared.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.get(source).or_else(|| self.shared.sources.get(source)).cloned()
     }
 
     fn report(&self, source: &SourceId, status: Option<SourceStatus>) {

@@ -7,6 +7,7 @@ use statera_core::RestoreError;
 use statera_core::keys::CorruptKey;
 use statera_core::values::CorruptValue;
 use statera_log::LogError;
+use statera_model::EgressId;
 use statera_store::StoreError;
 use statera_transport::TransportError;
 
@@ -114,6 +115,28 @@ pub enum EngineError {
         /// What it said.
         message: String,
     },
+}
+
+/// Why a running engine does not change. Unless it is stopping, it goes on as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// An endpoint can't be called.
+    #[error(transparent)]
+    Endpoint(#[from] EngineError),
+    /// An egress that is to go has records that its sink has not confirmed.
+    #[error(
+        "egress `{egress}` can't be removed: {records} records for it are not written yet; hint: stop what \
+         emits to it, wait until its backlog is empty, and reload again"
+    )]
+    Unreleased {
+        /// Which.
+        egress: EgressId,
+        /// How many.
+        records: u64,
+    },
+    /// The engine is stopping, or has failed.
+    #[error("the engine is stopping")]
+    Stopping,
 }
 
 /// Why a question about a running engine can't be answered.

@@ -20,8 +20,8 @@ pub(crate) type Set = Arc<BTreeMap<Halt, Paused>>;
 
 pub(crate) struct Halts {
     set: watch::Sender<Set>,
-    /// Held while the set changes.
-    changing: tokio::sync::Mutex<()>,
+    /// Held while the set changes, or what it is applied to.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 impl Halts {
@@ -111,7 +111,7 @@ impl Engine {
             return Ok(false);
         }
         self.shared.halts.set.send_replace(Arc::new(set));
-        let halted = self.shared.halts.halted(&self.shared.application);
+        let halted = self.shared.halts.halted(&self.application());
         let owner = group.shard(self.shared.inboxes.len(), self.shared.key_groups);
         for (shard, inbox) in self.shared.inboxes.iter().enumerate() {
             if shard != owner {

@@ -27,7 +27,12 @@ pub(crate) type Linked = BTreeMap<FunctionType, Arc<dyn Embedded>>;
 pub(crate) struct Hosts {
     application: Arc<Application>,
     embedded: Arc<Linked>,
-    clients: Vec<Rc<HttpClient>>,
+    /// Of the endpoints, each with its number.
+    clients: Vec<(usize, Rc<HttpClient>)>,
+    /// Whoever was an endpoint since the start, by its number.
+    patterns: Vec<FunctionPattern>,
+    /// An application that is about to take the place of this one, and its clients.
+    next: Option<(Arc<Application>, Vec<(usize, Rc<HttpClient>)>)>,
     /// By the numbers that the shard gives to function types.
     known: Vec<Option<Host>>,
 }
@@ -36,7 +41,7 @@ pub(crate) struct Hosts {
 #[derive(Clone)]
 pub(crate) enum Host {
     Embedded(Arc<dyn Embedded>),
-    /// The client of an endpoint, and its number.
+    /// The client of an endpoint, and its number, which it keeps as long as the engine runs.
     Remote(Rc<HttpClient>, usize),
 }
 
@@ -45,31 +50,81 @@ impl Hosts {
         application: Arc<Application>,
         embedded: Arc<Linked>,
     ) -> Result<Hosts, EngineError> {
-        let clients = application.endpoints.iter().map(|endpoint| Ok(Rc::new(client(endpoint)?)));
-        let clients = clients.collect::<Result<_, EngineError>>()?;
-        Ok(Hosts { application, embedded, clients, known: Vec::new() })
+        let mut hosts = Hosts {
+            application: application.clone(),
+            embedded,
+            clients: Vec::new(),
+            patterns: Vec::new(),
+            next: None,
+            known: Vec::new(),
+        };
+        hosts.prepare(application)?;
+        hosts.switch();
+        Ok(hosts)
     }
 
-    /// What the clients of the endpoints did and do, in the order of the application.
-    pub(crate) fn statistics(&self) -> impl Iterator<Item = Statistics> {
-        self.clients.iter().map(|client| client.statistics())
+    /// Makes the clients of an application that is to take the place of this one. Endpoints that stay as they are keep
+    /// theirs.
+    pub(crate) fn prepare(&mut self, application: Arc<Application>) -> Result<(), EngineError> {
+        let mut clients = Vec::new();
+        for endpoint in &application.endpoints {
+            let number = self.number(&endpoint.functions);
+            let mut known = self.application.endpoints.iter().zip(&self.clients);
+            let client = match known.find(|(known, _)| *known == endpoint) {
+                Some((_, (_, client))) => client.clone(),
+                None => Rc::new(client(endpoint)?),
+            };
+            clients.push((number, client));
+        }
+        self.next = Some((application, clients));
+        Ok(())
     }
 
-    /// The host of a function type that somebody serves. `number` is what the shard calls it.
-    pub(crate) fn host(&mut self, number: u32, function: &FunctionType) -> &Host {
+    /// From now on the application that was prepared last counts. Requests in flight end with the client they have.
+    pub(crate) fn switch(&mut self) {
+        if let Some((application, clients)) = self.next.take() {
+            (self.application, self.clients) = (application, clients);
+            self.known.clear();
+        }
+    }
+
+    /// The application that this shard runs.
+    pub(crate) fn application(&self) -> &Application {
+        &self.application
+    }
+
+    fn number(&mut self, functions: &FunctionPattern) -> usize {
+        match self.patterns.iter().position(|known| known == functions) {
+            Some(number) => number,
+            None => {
+                self.patterns.push(functions.clone());
+                self.patterns.len() - 1
+            }
+        }
+    }
+
+    /// What the clients of the endpoints did and do, in the order of the application, each with its number.
+    pub(crate) fn statistics(&self) -> impl Iterator<Item = (usize, Statistics)> {
+        self.clients.iter().map(|(number, client)| (*number, client.statistics()))
+    }
+
+    /// The host of a function type, if somebody serves it. `number` is what the shard calls it.
+    pub(crate) fn host(&mut self, number: u32, function: &FunctionType) -> Option<&Host> {
         let index = number as usize;
         if index >= self.known.len() {
             self.known.resize(index + 1, None);
         }
-        let (application, clients, embedded) = (&self.application, &self.clients, &self.embedded);
-        self.known[index].get_or_insert_with(|| match embedded.get(function) {
-            Some(embedded) => Host::Embedded(embedded.clone()),
-            None => {
-                let endpoint = application.endpoint_for(function);
-                let endpoint = endpoint.expect("only served functions are invoked");
-                Host::Remote(clients[endpoint].clone(), endpoint)
-            }
-        })
+        let known = &mut self.known[index];
+        if known.is_none() {
+            *known = match self.embedded.get(function) {
+                Some(embedded) => Some(Host::Embedded(embedded.clone())),
+                None => self.application.endpoint_for(function).map(|endpoint| {
+                    let (number, client) = &self.clients[endpoint];
+                    Host::Remote(client.clone(), *number)
+                }),
+            };
+        }
+        known.as_ref()
     }
 }
 

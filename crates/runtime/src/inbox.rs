@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use statera_core::{Cut, Input, PeerItem, RequestKind, Ticket};
+use statera_config::Application;
+use statera_core::{Cut, Input, PeerItem, Reload, RequestKind, Ticket};
 use statera_model::Epoch;
 use statera_ports::{Answer, Refusal, Request, SourceBatch};
 use tokio::sync::{Notify, oneshot};
 
+use crate::error::EngineError;
 use crate::inspect::Question;
 
 /// Something for a shard thread.
@@ -40,6 +42,16 @@ pub(crate) enum Event {
     /// An input that nobody waits for.
     Input(Input),
     Ask(Question),
+    /// Make ready to run this application.
+    Prepare {
+        application: Arc<Application>,
+        told: oneshot::Sender<Result<(), EngineError>>,
+    },
+    /// From now on run what was prepared last.
+    Switch {
+        reload: Box<Reload>,
+        told: oneshot::Sender<()>,
+    },
     /// Tell the watch everything, and then this.
     Report(oneshot::Sender<()>),
     Stop,

@@ -204,6 +204,15 @@ impl Shell {
             }
             Event::Input(input) => self.apply(input),
             Event::Ask(question) => question(&self.shard),
+            Event::Prepare { application, told } => {
+                // Whoever asked may have gone.
+                let _ = told.send(self.hosts.prepare(application));
+            }
+            Event::Switch { reload, told } => {
+                self.hosts.switch();
+                self.apply(Input::Reload(reload));
+                let _ = told.send(());
+            }
             Event::Stop => self.state.stopped = true,
         }
     }
@@ -212,7 +221,7 @@ impl Shell {
     fn report(&self) {
         let (requests, latencies) =
             (&self.state.figures.requests, self.state.ended.latencies.borrow());
-        let (application, clients) = (&self.shared.application, self.hosts.statistics());
+        let (application, clients) = (self.hosts.application(), self.hosts.statistics());
         let report = ShardReport::of(&self.shard, application, requests, &latencies, clients);
         self.shared.watch.tell(self.index, report);
     }
@@ -274,7 +283,12 @@ impl Shell {
     fn invoke(&mut self, id: InvocationId) {
         let Some(invocation) = self.shard.invocation(id) else { return };
         let (number, function) = (invocation.function_number(), invocation.function());
-        match self.hosts.host(number, function) {
+        let Some(host) = self.hosts.host(number, function) else {
+            let failure = Failure::new(FailureKind::Unavailable, "nobody serves it any more");
+            let input = Input::Failed { invocation: id, failure, request: Bytes::new() };
+            return self.shard.apply(input, self.state.now, &mut self.state.effects);
+        };
+        match host {
             Host::Embedded(embedded) if invocation.state_count() < embedded.states().len() => {
                 let outcome = Outcome::Incomplete(embedded.states().to_vec());
                 let input = Input::Completed { invocation: id, outcome, request: Bytes::new() };

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use statera_model::{EgressId, Epoch, Millis, TypedValue};
 use statera_ports::{DataId, Sink, SinkBatch, SinkError, SinkPosition};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
 use crate::figures::Histogram;
@@ -19,6 +20,12 @@ const BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Their bytes.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// How long a sink that is to stop may take to write what it was given.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait before it is looked again whether all is confirmed.
+const DRAINED_PAUSE: Duration = Duration::from_millis(5);
 
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -35,19 +42,12 @@ pub(crate) struct SinkQueue {
     trouble: Mutex<SinkTrouble>,
 }
 
-/// A batch, and since when it waits.
+/// Batches that are one by now, and since when the oldest of them waits.
 #[derive(Debug)]
 struct Queued {
     batch: SinkBatch,
-    since: Instant,
-}
-
-/// What is at once written.
-struct Joined {
-    batch: SinkBatch,
     /// How many batches it was.
     count: usize,
-    /// Since when the oldest of them waited.
     since: Instant,
 }
 
@@ -135,7 +135,7 @@ impl SinkQueue {
         figures.released = batch.epoch;
         figures.backlog_records += batch.records.len() as u64;
         drop(figures);
-        let queued = Queued { batch, since: Instant::now() };
+        let queued = Queued { batch, count: 1, since: Instant::now() };
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).push_back(queued);
         self.changed.notify_one();
     }
@@ -179,17 +179,30 @@ impl SinkQueue {
     /// Drops what is at its destination already.
     fn discard(&self, up_to: Epoch) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(Queued { batch, .. }) =
+        while let Some(Queued { batch, count, .. }) =
             batches.pop_front_if(|queued| queued.batch.epoch <= up_to)
         {
             self.bytes.fetch_sub(bytes(&batch.records), Ordering::Relaxed);
             self.lock_figures().backlog_records -= batch.records.len() as u64;
-            self.unconfirmed.fetch_sub(1, Ordering::Relaxed);
+            self.unconfirmed.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes back what was not written: another sink will.
+    fn put_back(&self, Queued { batch, count, since }: Queued) {
+        let queued = Queued { batch, count, since };
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).push_front(queued);
+    }
+
+    /// Waits until all is confirmed.
+    pub(crate) async fn drained(&self) {
+        while !self.is_drained() {
+            tokio::time::sleep(DRAINED_PAUSE).await;
         }
     }
 
     /// The next batches as one: a sink that lags behind writes larger batches.
-    async fn next(&self) -> Joined {
+    async fn next(&self) -> Queued {
         loop {
             if let Some(joined) = self.try_next() {
                 return joined;
@@ -198,21 +211,21 @@ impl SinkQueue {
         }
     }
 
-    fn try_next(&self) -> Option<Joined> {
+    fn try_next(&self) -> Option<Queued> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let Queued { batch: mut joined, since } = batches.pop_front()?;
-        let (mut count, mut size) = (1, bytes(&joined.records));
+        let Queued { batch: mut joined, mut count, since } = batches.pop_front()?;
+        let mut size = bytes(&joined.records);
         while let Some(next) = batches.front()
             && joined.records.len() + next.batch.records.len() <= BATCH_RECORDS_MAX
             && size + bytes(&next.batch.records) <= BATCH_BYTES_MAX
         {
-            let next = batches.pop_front().expect("just seen").batch;
-            size += bytes(&next.records);
-            joined.records.extend(next.records);
-            joined.epoch = next.epoch;
-            count += 1;
+            let next = batches.pop_front().expect("just seen");
+            size += bytes(&next.batch.records);
+            joined.records.extend(next.batch.records);
+            joined.epoch = next.batch.epoch;
+            count += next.count;
         }
-        Some(Joined { batch: joined, count, since })
+        Some(Queued { batch: joined, count, since })
     }
 }
 
@@ -224,56 +237,122 @@ impl Engine {
     /// What each sink has failed to do.
     #[must_use]
     pub fn sink_troubles(&self) -> BTreeMap<EgressId, SinkTrouble> {
-        let troubles = self.shared.sinks.iter();
+        let running = self.shared.running.get();
+        let troubles = running.sinks.iter();
         troubles.map(|(id, queue)| (id.clone(), queue.trouble().clone())).collect()
     }
 }
 
-/// Writes what is queued, for ever.
-pub(crate) async fn drive(
+/// The task that drives a sink.
+pub(crate) struct Driver {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Option<SinkPosition>>,
+}
+
+impl Driver {
+    /// Writes what is queued, from `last` on, on the current tokio runtime.
+    pub(crate) fn start(
+        egress: (EgressId, Box<dyn Sink>),
+        data: DataId,
+        last: Option<SinkPosition>,
+        queue: Arc<SinkQueue>,
+        pulse: Arc<Pulse>,
+    ) -> Driver {
+        let (stop, stopped) = watch::channel(false);
+        let (id, sink) = egress;
+        let task = tokio::spawn(drive(id, data, (sink, last), queue, pulse, stopped));
+        Driver { stop, task }
+    }
+
+    /// Stops between two writes, or after [`LAST_WRITE_MAX`]. Returns what was confirmed last. What was not is in the
+    /// queue again.
+    pub(crate) async fn stop(self) -> Option<SinkPosition> {
+        self.stop.send_replace(true);
+        self.task.await.ok().flatten()
+    }
+
+    pub(crate) fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+/// Ends when the driver is told to stop.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could tell: the runtime ends it.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Writes what is queued until it is told to stop; returns what was confirmed last.
+async fn drive(
     id: EgressId,
     data: DataId,
-    mut sink: Box<dyn Sink>,
-    last: Option<SinkPosition>,
+    (mut sink, mut last): (Box<dyn Sink>, Option<SinkPosition>),
     queue: Arc<SinkQueue>,
     pulse: Arc<Pulse>,
-) {
+    mut stop: watch::Receiver<bool>,
+) -> Option<SinkPosition> {
     let mut retry = Retry { id: id.clone(), delay: RETRY_MIN };
     let further = loop {
-        match sink.recover(data.clone(), last.clone()).await {
+        let prepared = tokio::select! {
+            prepared = sink.recover(data.clone(), last.clone()) => prepared,
+            () = told(&mut stop) => return last,
+        };
+        match prepared {
             Ok(further) => break further,
             Err(error) => {
                 queue.lock_figures().failures += 1;
                 queue.failed(&error);
-                retry.pause("prepare", &error).await;
+                retry.pause("prepare", &error, &mut stop).await;
             }
         }
     };
     if let Some(position) = further {
         queue.discard(position.epoch);
         queue.lock_figures().confirmed = position.epoch;
+        last = Some(position.clone());
         pulse.confirm(id.clone(), position);
     }
     loop {
-        let Joined { batch, count, since } = queue.next().await;
+        let Queued { batch, count, since } = tokio::select! {
+            biased;
+            () = told(&mut stop) => return last,
+            next = queue.next() => next,
+        };
         let (epoch, bytes) = (batch.epoch, bytes(&batch.records));
         let mut retry = Retry { id: id.clone(), delay: RETRY_MIN };
         let position = loop {
             let began = Instant::now();
-            let written = sink.write(batch.clone()).await;
-            queue.written(began, written.is_ok());
+            let overdue = async {
+                told(&mut stop).await;
+                tokio::time::sleep(LAST_WRITE_MAX).await;
+            };
+            let written = tokio::select! {
+                biased;
+                written = sink.write(batch.clone()) => Some(written),
+                () = overdue => None,
+            };
+            queue.written(began, matches!(written, Some(Ok(_))));
             match written {
-                Ok(position) => break position,
-                Err(error) => {
+                Some(Ok(position)) => break position,
+                Some(Err(error)) => {
                     queue.failed(&error);
-                    retry.pause("write to", &error).await;
+                    retry.pause("write to", &error, &mut stop).await;
                 }
+                None => {}
+            }
+            if *stop.borrow() {
+                queue.put_back(Queued { batch, count, since });
+                return last;
             }
         };
         queue.bytes.fetch_sub(bytes, Ordering::Relaxed);
         queue.delivered(epoch, &batch.records, since);
         queue.succeeded();
-        pulse.confirm(id.clone(), SinkPosition { epoch, position });
+        let position = SinkPosition { epoch, position };
+        last = Some(position.clone());
+        pulse.confirm(id.clone(), position);
         queue.unconfirmed.fetch_sub(count, Ordering::Relaxed);
     }
 }
@@ -284,14 +363,17 @@ struct Retry {
 }
 
 impl Retry {
-    async fn pause(&mut self, doing: &str, error: &SinkError) {
+    async fn pause(&mut self, doing: &str, error: &SinkError, stop: &mut watch::Receiver<bool>) {
         tracing::warn!(
             egress = %self.id,
             error = error as &dyn std::error::Error,
             "cannot {doing} the egress; its records wait, and it is tried again in {:?}",
             self.delay
         );
-        tokio::time::sleep(self.delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.delay) => {}
+            () = told(stop) => {}
+        }
         self.delay = (self.delay * 2).min(RETRY_MAX);
     }
 }
@@ -336,7 +418,7 @@ mod tests {
         let id = EgressId::parse("test/out").unwrap();
         let data = DataId("0".into());
         let sink = Box::new(Ahead(written));
-        let driver = tokio::spawn(drive(id, data, sink, None, queue.clone(), pulse));
+        let driver = Driver::start((id, sink), data, None, queue.clone(), pulse);
         assert_eq!(epochs.recv().await, Some(Epoch(3)));
         while !queue.is_drained() {
             tokio::task::yield_now().await;
@@ -346,6 +428,53 @@ mod tests {
         assert_eq!((figures.released, figures.confirmed), (Epoch(3), Epoch(3)));
         assert_eq!((figures.records, figures.backlog_records, figures.bytes), (1, 0, 5));
         assert_eq!((figures.write.count(), figures.delivery.count(), figures.failures), (1, 1, 0));
+        assert_eq!(driver.stop().await.map(|last| last.epoch), Some(Epoch(3)));
+    }
+
+    /// Takes nothing, and tells that it was asked.
+    struct Failing(mpsc::UnboundedSender<Epoch>);
+
+    impl Sink for Failing {
+        fn recover(
+            &mut self,
+            _data: DataId,
+            _last: Option<SinkPosition>,
+        ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
+            Box::pin(std::future::ready(Ok(None)))
+        }
+
+        fn write(&mut self, batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {
+            self.0.send(batch.epoch).unwrap();
+            let error = SinkError { doing: "cannot write".to_owned(), source: None };
+            Box::pin(std::future::ready(Err(error)))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_sink_that_is_stopped_has_not_written_the_next_one_writes() {
+        let batch = |epoch| SinkBatch {
+            epoch: Epoch(epoch),
+            records: vec![TypedValue::new("a/b", b"value")],
+        };
+        let queue = Arc::new(SinkQueue::new(vec![batch(1), batch(2), batch(3)]));
+        let (tried, mut attempts) = mpsc::unbounded_channel();
+        let pulse = Arc::new(Pulse::new(Duration::ZERO, Duration::from_secs(1)));
+        let id = EgressId::parse("test/out").unwrap();
+        let data = DataId("0".into());
+        let start = |sink: Box<dyn Sink>, last| {
+            Driver::start((id.clone(), sink), data.clone(), last, queue.clone(), pulse.clone())
+        };
+        let driver = start(Box::new(Failing(tried)), None);
+        assert_eq!(attempts.recv().await, Some(Epoch(3)));
+        assert_eq!(driver.stop().await, None);
+        assert!(!queue.is_drained());
+
+        // All of it was one batch by then, which is written as a whole or not at all.
+        let (written, mut epochs) = mpsc::unbounded_channel();
+        let driver = start(Box::new(Ahead(written)), None);
+        assert_eq!(epochs.recv().await, Some(Epoch(3)));
+        queue.drained().await;
+        assert_eq!((queue.bytes(), queue.figures().backlog_records), (0, 0));
         driver.abort();
     }
 }

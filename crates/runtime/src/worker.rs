@@ -29,12 +29,13 @@ use crate::inbox::{Event, Inbox};
 use crate::ingress::Ingresses;
 use crate::pulse::Pulse;
 use crate::recent::Recent;
-use crate::recovery::{replay, restore};
+use crate::recovery::{Recovered, replay, restore};
+use crate::reload::{Live, Running};
 use crate::shell::Shell;
-use crate::sinks::{SinkQueue, drive};
+use crate::sinks::{Driver, SinkQueue};
 
 /// How long a stop waits for sinks to take what is durable.
-const SINKS_DRAIN_MAX: Duration = Duration::from_secs(10);
+pub(crate) const SINKS_DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// What an engine is started with.
 pub struct Options {
@@ -50,9 +51,14 @@ pub struct Options {
 
 /// A running engine.
 pub struct Worker {
-    engine: Engine,
+    pub(crate) engine: Engine,
     threads: Vec<JoinHandle<()>>,
-    sinks: Vec<tokio::task::JoinHandle<()>>,
+    pub(crate) drivers: BTreeMap<EgressId, Driver>,
+    pub(crate) embedded: Arc<Linked>,
+    /// What each egress takes.
+    pub(crate) accepts: BTreeMap<EgressId, Accepts>,
+    /// Sink positions, and records for egresses that are not there.
+    pub(crate) recovered: Recovered,
     failure: watch::Receiver<Option<Arc<EngineError>>>,
     _data: DataDirectory,
 }
@@ -87,18 +93,18 @@ impl Worker {
         let mut log = FileLog::open(&data.log(), log_settings)?;
         let last = replay(&mut log, &store)?;
 
-        let accepts =
+        let accepts: BTreeMap<_, _> =
             egresses.iter().map(|egress| (egress.id.clone(), egress.accepts.clone())).collect();
-        let mut shards = make_shards(&application, &embedded, inboxes.len(), accepts);
+        let mut shards = make_shards(&application, &embedded, inboxes.len(), accepts.clone());
         let mut recovered = restore(&store.reader(), &mut shards, data.key_groups)?;
-        let queues: Arc<BTreeMap<EgressId, Arc<SinkQueue>>> = Arc::new(
-            egresses
-                .iter()
-                .map(|egress| {
-                    (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id))))
-                })
-                .collect(),
-        );
+        let queues: BTreeMap<EgressId, Arc<SinkQueue>> = egresses
+            .iter()
+            .map(|egress| {
+                (egress.id.clone(), Arc::new(SinkQueue::new(recovered.take_outbox(&egress.id))))
+            })
+            .collect();
+        let running = Running { application: application.clone(), sinks: queues.clone() };
+        let running = Arc::new(Live::new(running));
         for (egress, records) in recovered.orphans() {
             tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
         }
@@ -113,8 +119,10 @@ impl Worker {
             inboxes: inboxes.clone(),
             pulse: pulse.clone(),
             store: store.clone(),
-            sinks: queues.clone(),
-            sources: recovered.sources,
+            running: running.clone(),
+            mailbox_bytes: settings.memory.mailbox_bytes,
+            sources: std::mem::take(&mut recovered.sources),
+            positions: Mutex::default(),
             figures: shards.iter().map(|shard| Mutex::new(shard.figures())).collect(),
             key_groups: data.key_groups,
             tickets: AtomicU64::new(1),
@@ -124,7 +132,6 @@ impl Worker {
             recent: recent.clone(),
             data: data.id.clone(),
             watch: watched.clone(),
-            application: application.clone(),
         });
 
         let (parts_sender, parts) = mpsc::channel();
@@ -148,7 +155,6 @@ impl Worker {
             threads.push(spawn(format!("shard-{index}"), fail.clone(), run)?);
         }
         drop(parts_sender);
-        let sinks_queues = shared.sinks.clone();
         let committer = Committer {
             log,
             store,
@@ -156,18 +162,21 @@ impl Worker {
             pulse: pulse.clone(),
             inboxes,
             parts,
-            sinks: sinks_queues,
+            running,
             watch: watched,
             recent,
         };
         threads.push(spawn("commit".to_owned(), fail, move || committer.run())?);
 
-        let mut sinks = Vec::new();
+        let mut drivers = BTreeMap::new();
         for Egress { id, sink, .. } in egresses {
             let (last, queue) = (recovered.sinks.get(&id).cloned(), queues[&id].clone());
-            sinks.push(tokio::spawn(drive(id, data.id.clone(), sink, last, queue, pulse.clone())));
+            let egress = (id.clone(), sink);
+            let driver = Driver::start(egress, data.id.clone(), last, queue, pulse.clone());
+            drivers.insert(id, driver);
         }
-        Ok(Worker { engine: Engine { shared }, threads, sinks, failure, _data: data })
+        let engine = Engine { shared };
+        Ok(Worker { engine, threads, drivers, embedded, accepts, recovered, failure, _data: data })
     }
 
     /// The handle to this engine.
@@ -177,11 +186,13 @@ impl Worker {
     }
 
     /// Waits until the engine has failed and can't go on. What was acknowledged is safe on disk.
-    pub async fn failed(&self) -> Arc<EngineError> {
+    pub fn failed(&self) -> impl Future<Output = Arc<EngineError>> + use<> {
         let mut failure = self.failure.clone();
-        match failure.wait_for(Option::is_some).await {
-            Ok(error) => error.clone().expect("waited for it"),
-            Err(_) => std::future::pending().await,
+        async move {
+            match failure.wait_for(Option::is_some).await {
+                Ok(error) => error.clone().expect("waited for it"),
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 
@@ -215,8 +226,8 @@ impl Worker {
             _ = self.failed() => {}
             () = last_words => {}
         }
-        for sink in &self.sinks {
-            sink.abort();
+        for driver in self.drivers.values() {
+            driver.abort();
         }
         for inbox in &*shared.inboxes {
             inbox.push(Event::Stop);
@@ -242,9 +253,8 @@ impl Worker {
     }
 
     async fn sinks_drained(&self) {
-        let sinks = &self.engine.shared.sinks;
-        while !sinks.values().all(|queue| queue.is_drained()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        for queue in self.engine.shared.running.get().sinks.values() {
+            queue.drained().await;
         }
     }
 }

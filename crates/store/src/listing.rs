@@ -175,11 +175,19 @@ fn heads_in_memory(query: &HeadQuery<'_>, memory: &Memory) -> BTreeSet<HeadPlace
         if !query.kinds.contains(kind) || !rest.starts_with(query.prefix) {
             return;
         }
+        let group = u16::from_be_bytes([*high, *low]);
+        let is_full = found.len() >= query.limit;
+        // Most keys are of key groups that come much later, or earlier.
+        if query.after.is_some_and(|after| group < after.group)
+            || (is_full && found.last().is_some_and(|last| group > last.group))
+        {
+            return;
+        }
         let Some(end) = (query.head_end)(key) else { return };
-        let place = (u16::from_be_bytes([*high, *low]), &key[3..end]);
+        let place = (group, &key[3..end]);
         let is_before = |other: &HeadPlace| place < (other.group, &other.head[..]);
         let is_behind = |other: &HeadPlace| place > (other.group, &other.head[..]);
-        let full = found.len() >= query.limit && !found.last().is_some_and(is_before);
+        let full = is_full && !found.last().is_some_and(is_before);
         if full || !query.after.is_none_or(is_behind) || memory.is_deleted_since(key) {
             return;
         }

@@ -233,7 +233,8 @@ impl Lsm {
 
     /// The keys from this one on, of whose kind there must be more than two bytes.
     pub(crate) fn keys_from(&self, snapshot: &Snapshot, from: &[u8]) -> fjall::Iter {
-        snapshot.range::<&[u8], _>(self.keyspace_of(from), (Bound::Included(from), Bound::Unbounded))
+        let range = (Bound::Included(from), Bound::Unbounded);
+        snapshot.range::<&[u8], _>(self.keyspace_of(from), range)
     }
 
     /// The key of an entry.

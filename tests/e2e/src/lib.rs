@@ -4,7 +4,7 @@
 //! * [`App`] is a folder with a module, data and output files; [`Statera`] a process that runs it.
 //! * [`crash`] has the functions of the crash tests; `statera-e2e-linked` is a program that has them linked in.
 //! * [`Client`] speaks HTTP to it; [`FunctionServer`] serves [`Functions`] written as closures in the test itself.
-//! * [`kafka`] runs real brokers; [`Moto`] a Kinesis.
+//! * [`kafka`] runs real brokers; [`Moto`] a Kinesis; [`Browser`] is a Chromium.
 //! * [`Sdk`] starts the function servers on the published SDKs (`tests/sdk`).
 //! * [`eventually`] waits with a deadline.
 //!
@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, reason = "everything here is test code")]
 
 mod app;
+mod browser;
 pub mod crash;
 mod dead_letters;
 mod functions;
@@ -31,6 +32,7 @@ mod server;
 mod wait;
 
 pub use app::App;
+pub use browser::{Browser, Cover, keys};
 pub use dead_letters::{DeadLetter, dead_letters};
 pub use functions::{Context, Functions, json, to_json};
 pub use http::{Client, Response, Target};

@@ -26,7 +26,10 @@ const LIFE_MAX: Duration = Duration::from_millis(4000);
 /// The longest that a broker stays away.
 const ABSENCE_MAX: Duration = Duration::from_secs(2);
 
-/// What may pass between the last order and the last receipt, whatever is killed meanwhile.
+/// Receipts after which something is killed beside Statera.
+const UNDER_WAY: usize = 100;
+
+/// What may pass until some receipts are there, beside the time that sending takes, whatever is killed meanwhile.
 const DELAY_MAX: Duration = Duration::from_secs(180);
 
 #[test]
@@ -37,37 +40,32 @@ fn money_is_safe_whatever_is_killed() {
         Ok(begun) => begun,
         Err(why) => return skipped("kafka bank", &why),
     };
-    let load = world.send(&book, 0..book.len(), per_second);
-    let deadline = Instant::now() + DELAY_MAX + Duration::from_secs(transfers as u64 / per_second);
-
-    // Each at its part of the progress, in this order.
-    let mut troubles: Vec<(f64, Trouble)> = vec![
-        (0.7, Trouble::BrokerStops),
-        (0.45, Trouble::FunctionsCrash),
-        (0.2, Trouble::BrokerCrashes),
-    ];
+    let load = world.send(&book, per_second);
     let mut kills = 0;
-    while world.progress(&book) < 1.0 {
-        assert!(Instant::now() < deadline, "{:.1} % are done", 100.0 * world.progress(&book));
-        std::thread::sleep(random.between(LIFE_MIN, LIFE_MAX));
-        let progress = world.progress(&book);
-        if let Some((_, trouble)) = troubles.pop_if(|(at, _)| progress >= *at) {
-            println!("{:.0} %: {trouble:?}", 100.0 * progress);
-            match trouble {
-                Trouble::BrokerCrashes => {
-                    world.crash_broker(random.between(Duration::ZERO, ABSENCE_MAX))
-                }
-                Trouble::FunctionsCrash => world.restart_functions(),
-                Trouble::BrokerStops => world.restart_broker_and_statera(),
+    for (part, trouble) in TROUBLES.iter().enumerate() {
+        let [begin, end] = [part, part + 1].map(|part| book.len() * part / TROUBLES.len());
+        load.allow(end);
+        world.wait_for_receipts(begin + UNDER_WAY, DELAY_MAX);
+        match trouble {
+            Trouble::BrokerCrashes => {
+                world.crash_broker(random.between(Duration::ZERO, ABSENCE_MAX));
             }
-        } else {
-            world.restart();
+            Trouble::FunctionsCrash => world.restart_functions(),
+            Trouble::BrokerStops => world.restart_broker_and_statera(),
+            Trouble::None => {}
         }
-        kills += 1;
+        let sending = Duration::from_secs((end - begin) as u64 / per_second);
+        let deadline = Instant::now() + sending + DELAY_MAX;
+        while world.receipts.count() < end {
+            std::thread::sleep(random.between(LIFE_MIN, LIFE_MAX));
+            world.restart();
+            kills += 1;
+            let count = world.receipts.count();
+            assert!(Instant::now() < deadline, "{count} receipts instead of {end}, {trouble:?}");
+        }
     }
-    load.join().unwrap();
-    assert!(troubles.is_empty(), "it was over before everything had been killed");
-    println!("{transfers} transfers, {kills} times something was killed");
+    load.finish();
+    println!("{transfers} transfers, {kills} kills of Statera, {TROUBLES:?}");
     finish(world, &book);
 }
 
@@ -76,12 +74,14 @@ enum Trouble {
     BrokerCrashes,
     FunctionsCrash,
     BrokerStops,
+    None,
 }
 
+/// Each in its part of the transfers, while they run and Statera is killed.
+const TROUBLES: [Trouble; 4] =
+    [Trouble::BrokerCrashes, Trouble::FunctionsCrash, Trouble::BrokerStops, Trouble::None];
+
 const FAILOVER_TRANSFERS: usize = 3000;
-const FAILOVER_TIMEOUT: Duration = Duration::from_secs(120);
-/// Receipts after which a leader is killed.
-const UNDER_WAY: usize = 300;
 
 #[test]
 fn a_cluster_may_lose_its_leaders() {
@@ -89,23 +89,25 @@ fn a_cluster_may_lose_its_leaders() {
         Ok(begun) => begun,
         Err(why) => return skipped("kafka failover", &why),
     };
+    let load = world.send(&book, PER_SECOND);
     let half = book.len() / 2;
     for (begin, topic) in [(0, "transfers"), (half, "receipts")] {
         let leader = world.kafka.leader(topic, 0).unwrap().expect("it has a leader");
-        let load = world.send(&book, begin..begin + half, PER_SECOND);
-        world.wait_for_receipts(begin + UNDER_WAY, FAILOVER_TIMEOUT);
+        let end = begin + half;
+        load.allow(end);
+        world.wait_for_receipts(begin + UNDER_WAY, DELAY_MAX);
         world.kafka.node(leader).kill();
         let (start, seen) = (Instant::now(), world.receipts.count());
-        assert!(seen < begin + half, "the load is over too early");
-        world.wait_for_receipts(begin + half, FAILOVER_TIMEOUT);
+        assert!(seen < end, "the load is over too early");
+        world.wait_for_receipts(end, DELAY_MAX);
         println!(
             "{} receipts in {:.1} s without node {leader}, which led `{topic}`",
-            begin + half - seen,
+            end - seen,
             start.elapsed().as_secs_f64()
         );
-        load.join().unwrap();
         world.kafka.start_all().unwrap();
     }
+    load.finish();
     finish(world, &book);
 }
 

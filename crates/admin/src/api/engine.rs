@@ -140,3 +140,35 @@ pub struct LogFilter {
     /// Such as `info`, or `warn,statera_runtime=debug`.
     pub filter: String,
 }
+
+/// What a reload has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Reloaded {
+    /// Endpoints, by the functions they serve.
+    pub endpoints: Changed,
+    /// Ingresses, by their ids.
+    pub ingresses: Changed,
+    /// Egresses, by their ids.
+    pub egresses: Changed,
+    /// Settings that have another value, by their names in the configuration.
+    pub settings: Vec<String>,
+    /// What the configuration probably did not mean to say.
+    pub warnings: Vec<String>,
+    /// Ingresses that could not be opened once the former ones had stopped, and why.
+    pub failed: Vec<String>,
+}
+
+/// What has changed of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    /// Those that are new.
+    pub added: Vec<String>,
+    /// Those that are others now.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+}

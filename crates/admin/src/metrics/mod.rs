@@ -35,10 +35,11 @@ pub(crate) async fn scrape(
     let format = Format::accepted(accept);
     // With many function types this takes milliseconds, and ingresses share this thread.
     let write = move || {
+        let application = engine.application();
         let snapshot = Snapshot {
             readings,
             ingresses: engine.ingresses(),
-            application: engine.application(),
+            application: &application,
             process: Process::read(),
             stopping,
         };

@@ -1,5 +1,6 @@
 //! Addresses on the command line, and in the paths of requests.
 
+use std::fmt;
 use std::str::FromStr;
 
 use statera_model::{Address, Name};
@@ -33,6 +34,45 @@ impl Target {
     pub(crate) fn path(&self) -> String {
         let Address { function, id } = &self.0;
         [function.namespace(), function.name(), id].map(encoded).join("/")
+    }
+}
+
+/// `NAMESPACE/NAME`: a type of functions, an endpoint by what it serves, or an ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a name is NAMESPACE/NAME, such as `example/greeter`")]
+pub(crate) struct InvalidPart;
+
+impl FromStr for Part {
+    type Err = InvalidPart;
+
+    fn from_str(text: &str) -> Result<Part, InvalidPart> {
+        match text.split_once('/') {
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+            {
+                Ok(Part { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(InvalidPart),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Part {
+    /// Its two segments in a path.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", encoded(&self.namespace), encoded(&self.name))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `statera send` and `statera call`.
 
-mod value;
+pub(super) mod value;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,9 +13,11 @@ use statera_admin::api;
 use statera_model::TypedValue;
 
 use super::address::{Target, encoded};
-use super::admin::{reason, refusal};
-use super::http::{Answer, Client, HttpError, Order, Origin};
+use super::admin::{NoAnswer, Refusal, reason};
+use super::http::{Answer, Client, HttpError, Order};
+use super::origin::Origin;
 use super::terminal::Terminal;
+use super::tls::Authorities;
 use super::{Usage, duration, show};
 use value::ValueOptions;
 
@@ -74,34 +76,37 @@ impl Message {
         }
         let body = self.value.encode(&self.typename)?;
         let order = Order { method: Method::POST, path, headers, body, time_max };
-        let answer = Client::new(self.ingress.clone()).ask(order).await;
+        let answer = Client::new(self.ingress.clone(), Authorities::default()).ask(order).await;
         let answer = answer.map_err(|error| no_ingress(&self.ingress, error))?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        Err(refusal(&answer).unwrap_or_else(|| {
-            anyhow!(
-                "what answers at `{}` ({}) is not an HTTP ingress of an engine; \
+        Err(Refusal::of(&answer).map_or_else(|| self.foreign(&answer), anyhow::Error::new))
+    }
+
+    fn foreign(&self, answer: &Answer) -> anyhow::Error {
+        anyhow!(
+            "what answers at `{}` ({}) is not an HTTP ingress of an engine; \
                  hint: name its address with `--ingress`",
-                self.ingress,
-                answer.status
-            )
-        }))
+            self.ingress,
+            answer.status
+        )
     }
 }
 
 fn no_ingress(origin: &Origin, error: HttpError) -> anyhow::Error {
     match error {
-        HttpError::Connect(error) => anyhow!(
+        HttpError::Connect(error) => NoAnswer::new(format!(
             "no ingress answers at `{origin}`{}; hint: start an application that has an HTTP ingress with \
              `statera run`, or name its address with `--ingress`",
             reason(&error)
-        ),
-        error => anyhow::Error::new(error).context(format!(
+        ), None),
+        HttpError::Tls(_) => NoAnswer::new(format!("no TLS connection to `{origin}`"), Some(error)),
+        HttpError::Broken(_) | HttpError::Timeout(_) => NoAnswer::new(format!(
             "the message to `{origin}` may or may not have been accepted; \
              hint: repeats are safe with `--idempotency-key`"
-        )),
-    }
+        ), Some(error)),
+    }.into()
 }
 
 #[derive(Args)]

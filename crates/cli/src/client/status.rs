@@ -3,90 +3,101 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value as Json;
 use statera_admin::api;
 
-use super::admin::{AdminOptions, known};
-use super::table::{Column, Table};
+use super::admin::{Admin, AdminOptions, known};
+use super::style::{Style, Tone};
+use super::table::{Cell, Column, Table};
 use super::terminal::Terminal;
+use super::watch::{View, WatchOptions, show as show_view};
 use super::{duration, show};
 
 #[derive(Args)]
 pub(crate) struct Status {
+    #[command(flatten)]
+    watch: WatchOptions,
     #[command(flatten)]
     admin: AdminOptions,
 }
 
 impl Status {
     pub(crate) async fn run(self, terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
-        let answer = self.admin.open().get("/v1/status".to_owned()).await?;
-        if self.admin.json {
-            terminal.print_json(&answer)?;
-        } else {
-            terminal.print(&render(&known(answer)?))?;
-        }
+        show_view(Look, &self.watch, &self.admin, terminal).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-pub(crate) fn render(status: &api::Status) -> String {
-    let mut text = format!(
-        "statera {}, {} {}\n\n",
-        status.version,
-        if status.stopping { "stopping, up" } else { "up" },
-        duration::rough(status.uptime_seconds),
-    );
-    text += &parts(status);
-    text.push('\n');
-    text += &figures(status);
-    text
+struct Look;
+
+impl View for Look {
+    async fn ask(&self, admin: &mut Admin) -> anyhow::Result<Json> {
+        admin.get("/v1/status").await
+    }
+
+    fn render(&self, answer: Json, style: &Style) -> anyhow::Result<String> {
+        Ok(render(&known(answer)?, style))
+    }
 }
 
-fn parts(status: &api::Status) -> String {
-    let mut table = Table::new([Column::Left("PART"), Column::Left("NAME"), Column::Left("PLACE")]);
+fn render(status: &api::Status, style: &Style) -> String {
+    let up = if status.stopping {
+        style.paint(Tone::Warn, "stopping, up")
+    } else {
+        style.paint(Tone::Good, "up")
+    };
+    let uptime = duration::rough(status.uptime_seconds);
+    let head = format!("statera {}, {up} {uptime}\n\n", status.version);
+    head + &parts(status, style) + "\n" + &figures(status, style)
+}
+
+fn parts(status: &api::Status, style: &Style) -> String {
+    let mut table = Table::new([Column::left("PART"), Column::left("NAME"), Column::long("PLACE")]);
     for endpoint in &status.endpoints {
-        table.row(["endpoint", &endpoint.functions, &endpoint.url]);
+        let cells = ["endpoint", &endpoint.functions, &endpoint.url];
+        table.row(cells.map(Cell::new));
     }
     for (part, connectors) in [("ingress", &status.ingresses), ("egress", &status.egresses)] {
         for connector in connectors {
             let place = connector.place.as_deref().unwrap_or("");
-            table.row([part, &connector.id, format!("{} {place}", connector.kind).trim_end()]);
+            let place = format!("{} {place}", connector.kind);
+            table.row([part, &connector.id, place.trim_end()].map(Cell::new));
         }
     }
-    table.render()
+    table.render(style)
 }
 
-fn figures(status: &api::Status) -> String {
+fn figures(status: &api::Status, style: &Style) -> String {
     let mut table = Table::new([
-        Column::Left("SHARD"),
-        Column::Right("INSTANCES"),
-        Column::Right("STATE"),
-        Column::Right("MAIL"),
-        Column::Right("MAIL SIZE"),
-        Column::Right("IN FLIGHT"),
-        Column::Right("DELAYED"),
-        Column::Right("OUTBOX"),
-        Column::Right("CALLS"),
-        Column::Right("KEYS"),
-        Column::Right("PAUSED"),
-        Column::Right("DEAD LETTERS"),
+        Column::left("SHARD"),
+        Column::right("INSTANCES"),
+        Column::right("STATE"),
+        Column::right("MAIL"),
+        Column::right("MAIL SIZE").spare(),
+        Column::right("IN FLIGHT"),
+        Column::right("DELAYED"),
+        Column::right("OUTBOX"),
+        Column::right("CALLS").spare(),
+        Column::right("KEYS").spare(),
+        Column::right("PAUSED"),
+        Column::right("DEAD LETTERS"),
     ]);
     let names = (0..status.shards.len()).map(|index| index.to_string());
     for (name, shard) in names.zip(&status.shards).chain([("total".to_owned(), &status.total)]) {
-        let count = |number: usize| number.to_string();
         table.row([
-            &name,
-            &count(shard.instances),
-            &show::size(shard.state_bytes),
-            &count(shard.mail),
-            &show::size(shard.mail_bytes),
-            &count(shard.in_flight),
-            &count(shard.delayed),
-            &count(shard.outbox),
-            &count(shard.calls),
-            &count(shard.idempotency_keys),
-            &count(shard.paused),
-            &count(shard.dead_letters),
+            Cell::new(name),
+            Cell::count(shard.instances),
+            Cell::new(show::size(shard.state_bytes)),
+            Cell::count(shard.mail),
+            Cell::new(show::size(shard.mail_bytes)),
+            Cell::count(shard.in_flight),
+            Cell::count(shard.delayed),
+            Cell::count(shard.outbox),
+            Cell::count(shard.calls),
+            Cell::count(shard.idempotency_keys),
+            Cell::alarm(shard.paused, Tone::Warn),
+            Cell::alarm(shard.dead_letters, Tone::Bad),
         ]);
     }
-    table.render()
+    table.render(style)
 }

@@ -75,8 +75,7 @@ impl Quickstart {
             name: "quickstart".to_owned(),
             ..statera_admin::Settings::at(free(self.admin)?)
         };
-        let launched =
-            launch(application, Vec::new(), self.data.join("engine"), Some(admin))?;
+        let launched = launch(application, Vec::new(), self.data.join("engine"), Some(admin))?;
         let recovery = started.elapsed();
         let address = |id: &str| {
             launched.addresses().iter().find(|(name, _)| name == id).map(|(_, address)| *address)

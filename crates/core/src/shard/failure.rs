@@ -46,7 +46,11 @@ impl Shard {
             _ => return,
         };
         let function = &mut self.functions[instance.function as usize];
-        let policy = function.policy.expect("only served functions are invoked");
+        let Some(policy) = function.policy else {
+            // Nobody serves it any more: when its turn comes, it is given up.
+            self.release_place(id.instance);
+            return self.again(id.instance);
+        };
         match failure.kind {
             FailureKind::Unavailable => function.gate.unavailable(self.now, &policy),
             _ if asked => function.gate.answered(),
@@ -133,6 +137,10 @@ impl Shard {
 
     /// Gives up all messages for a function that nobody serves.
     pub(super) fn bury_uncovered(&mut self, index: u32) {
+        if self.instances.get(index).marks.has(Marks::HELD) {
+            return self.park(index);
+        }
+        self.forget_trouble(index);
         while !self.instances.get(index).mailbox.is_empty() {
             let instance = self.instances.get(index);
             let target = self.address(instance);

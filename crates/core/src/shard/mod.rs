@@ -7,6 +7,7 @@ mod figures;
 mod inspect;
 mod intake;
 mod operate;
+mod reload;
 mod reply;
 mod restore;
 
@@ -211,6 +212,7 @@ impl Shard {
             Input::Resume { ticket, address } => self.resume(ticket, &address),
             Input::Pause { ticket, address, reason } => self.hold(ticket, address, reason),
             Input::Halt { halted, record } => self.halt(halted, record),
+            Input::Reload(reload) => self.reload(*reload),
         }
         self.go_on_with_others();
         std::mem::swap(&mut self.effects, effects);

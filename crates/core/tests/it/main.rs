@@ -9,6 +9,7 @@ mod inspect;
 mod limits;
 mod messages;
 mod operator;
+mod reload;
 mod state;
 mod turns;
 mod world;

@@ -8,8 +8,8 @@ use statera_core::delta::changes;
 use statera_core::keys::Key;
 use statera_core::values::StateValue;
 use statera_core::{
-    CALL_FUNCTION, Config, Cut, Effect, Input, InvocationId, Limits, OnFailure, PeerItem, Policy,
-    RequestKind, Shard, Ticket,
+    CALL_FUNCTION, Config, Cut, Effect, Halted, Input, InvocationId, Limits, OnFailure, PeerItem,
+    Policy, Reload, RequestKind, Shard, Ticket,
 };
 use statera_model::{
     Address, Delayed, Egress, EgressId, Epoch, Expiration, Failure, FailureKind, KeyGroup, Millis,
@@ -261,6 +261,21 @@ impl World {
 
     fn fate(&mut self, ticket: Ticket, fate: Fate) {
         self.fates.entry(ticket.0).or_default().push(fate);
+    }
+
+    /// From now on `policies` counts, and these are the egresses.
+    pub(crate) fn reload(&mut self, egresses: &[&str]) {
+        for shard in 0..self.shards.len() {
+            let config = self.config(shard as u16, self.shards.len() as u16);
+            let accepts = config.egresses.values().next().expect("there is one").clone();
+            let named = |name: &&str| (EgressId::parse(name).unwrap(), accepts.clone());
+            let reload = Reload {
+                directory: config.directory,
+                egresses: egresses.iter().map(named).collect(),
+                halted: Halted(Arc::new(|_| false)),
+            };
+            self.apply(shard, Input::Reload(Box::new(reload)));
+        }
     }
 
     /// Everything between shards arrives.

@@ -1,6 +1,6 @@
 //! Exactly once: a batch is a transaction, which also says which epoch it was.
 //!
-//! The producer's transactional id and a consumer group are both called `statera.<data>.<egress>`. In the transaction of a
+//! A consumer group is called `statera.<data>.<egress>`; the transactional ids of the two producers are that with `.0` and `.1`. In the transaction of a
 //! batch the group commits the number of its last epoch as the offset of partition 0 of some topic of the batch: the
 //! *marker*. So the destination itself knows how far it has come, and a batch whose commit was lost on the way is
 //! recognised. Nobody else uses the group; monitors may show it with a lag that means nothing.
@@ -40,21 +40,23 @@ const ASK_PAUSE: Duration = Duration::from_millis(50);
 /// Topics that are known to be there.
 const TOPICS_MAX: usize = 1000;
 
+/// Producers that take turns. When a commit is acknowledged its transaction is not yet complete, and the next one of the same
+/// producer would have to wait for that. What consumers see stays in order: nothing of a transaction is shown before what
+/// stands in front of it.
+const PRODUCERS: usize = 2;
+
 /// Batches as transactions. Blocks.
 pub(super) struct Transactions {
     id: EgressId,
     config: ClientConfig,
     link: Arc<Link>,
-    /// The transactional id and the group, once it is known.
-    name: Option<String>,
-    session: Option<Session>,
     packing: Packing,
-}
-
-/// A producer that is ready.
-struct Session {
-    producer: Producer,
-    group: ConsumerGroupMetadata,
+    /// The group, and the transactional ids without their number, once it is known.
+    name: Option<String>,
+    /// One of each turn; none after a failure.
+    producers: [Option<Producer>; PRODUCERS],
+    turn: usize,
+    group: Option<ConsumerGroupMetadata>,
     /// The last epoch that the destination has.
     marker: Option<Epoch>,
     /// Topics that were written to: they exist, so that the marker may go ahead of the records.
@@ -63,14 +65,27 @@ struct Session {
 
 impl Transactions {
     pub(super) fn new(id: EgressId, config: ClientConfig, link: Arc<Link>) -> Transactions {
-        Transactions { id, config, link, name: None, session: None, packing: Packing::Full }
+        Transactions {
+            id,
+            config,
+            link,
+            packing: Packing::Full,
+            name: None,
+            producers: Default::default(),
+            turn: 0,
+            group: None,
+            marker: None,
+            topics: BTreeSet::new(),
+        }
     }
 
     /// Ends what a process before has left, and returns the last epoch that the destination has.
     pub(super) fn recover(&mut self, data: &DataId) -> Result<Option<Epoch>, SinkError> {
         self.name = Some(format!("statera.{data}.{}", self.id));
-        self.session = None;
-        Ok(self.session()?.marker)
+        self.producers = Default::default();
+        self.marker = None;
+        self.prepare()?;
+        Ok(self.marker)
     }
 
     pub(super) fn write(
@@ -79,14 +94,21 @@ impl Transactions {
         abandoned: &AtomicBool,
     ) -> Result<(), SinkError> {
         loop {
-            let session = self.session()?;
-            if session.marker.is_some_and(|marker| marker >= batch.epoch) {
+            self.prepare()?;
+            if self.marker.is_some_and(|marker| marker >= batch.epoch) {
                 return Ok(());
             }
-            let Err(failure) = session.write(batch, abandoned) else { return Ok(()) };
+            let failure = match self.transact(batch, abandoned) {
+                Ok(()) => {
+                    self.marker = Some(batch.epoch);
+                    self.turn = (self.turn + 1) % PRODUCERS;
+                    return Ok(());
+                }
+                Err(failure) => failure,
+            };
             // Whether a transaction that cannot be aborted was committed, only a new producer finds out.
-            if !session.can_go_on(&failure) {
-                self.session = None;
+            if !self.producer().is_some_and(|producer| can_go_on(producer, &failure)) {
+                self.producers[self.turn] = None;
             }
             match (failure.too_large(), self.packing.tighter()) {
                 (Some(topic), Some(tighter)) => {
@@ -103,86 +125,92 @@ impl Transactions {
                     return Err(failure.into());
                 }
             }
-            self.session = None;
+            self.producers = Default::default();
         }
     }
 
-    fn session(&mut self) -> Result<&mut Session, SinkError> {
-        let name = self.name.as_deref().expect("it is recovered before it is written to");
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.open(name)?,
-        };
-        Ok(self.session.insert(session))
+    fn producer(&self) -> Option<&Producer> {
+        self.producers[self.turn].as_ref()
     }
 
-    fn open(&self, name: &str) -> Result<Session, SinkError> {
+    /// Sees that all producers are there, and after each new one how far the destination is.
+    fn prepare(&mut self) -> Result<(), SinkError> {
+        let name = self.name.clone().expect("it is recovered before it is written to");
         let failed = |doing: &str| {
             let doing = format!("{doing} as `{name}`");
             move |source: KafkaError| SinkError { doing, source: Some(source.into()) }
         };
-        let mut config = self.config.clone();
-        config.set("transactional.id", name);
-        let producer = Producer::new(&config, self.packing, &self.link)
-            .map_err(failed("cannot make a Kafka producer"))?;
-        producer.client.init_transactions(CALL_TIMEOUT).map_err(|error| hinted(error, name))?;
-        self.link.up();
-        let (marker, group) =
-            read_marker(&self.config, name).map_err(failed("cannot read the last epoch"))?;
-        Ok(Session { producer, group, marker, topics: BTreeSet::new() })
+        let missing = (0..PRODUCERS).filter(|turn| self.producers[*turn].is_none());
+        let missing: Vec<usize> = missing.collect();
+        for turn in &missing {
+            let mut config = self.config.clone();
+            config.set("transactional.id", format!("{name}.{turn}"));
+            let producer = Producer::new(&config, self.packing, &self.link)
+                .map_err(failed("cannot make a Kafka producer"))?;
+            let ready = producer.client.init_transactions(CALL_TIMEOUT);
+            ready.map_err(|error| hinted(error, &name))?;
+            self.link.up();
+            self.producers[*turn] = Some(producer);
+        }
+        if !missing.is_empty() || self.group.is_none() {
+            let read = read_marker(&self.config, &name);
+            let (marker, group) = read.map_err(|error| {
+                // Asked again before anything is written.
+                self.group = None;
+                failed("cannot read the last epoch")(error)
+            })?;
+            self.marker = self.marker.max(marker);
+            self.group = Some(group);
+        }
+        Ok(())
     }
-}
 
-impl Session {
-    fn write(&mut self, batch: &SinkBatch, abandoned: &AtomicBool) -> Result<(), Failure> {
+    /// One transaction.
+    fn transact(&mut self, batch: &SinkBatch, abandoned: &AtomicBool) -> Result<(), Failure> {
         let doing = |doing| move |source| Failure::Client { doing, source };
-        let client = &self.producer.client;
-        let t0 = Instant::now();
-        self.producer.reset();
+        let (Some(producer), Some(group)) = (&self.producers[self.turn], &self.group) else {
+            unreachable!("both were prepared")
+        };
+        let client = &producer.client;
+        producer.reset();
         client.begin_transaction().map_err(doing("cannot begin a transaction"))?;
-        self.producer.send(&batch.records, abandoned)?;
+        producer.send(&batch.records, abandoned)?;
         let topic =
             read(&batch.records[0], usize::MAX).map_or("", |record| record.topic).to_owned();
         // The brokers refuse an offset of a topic that is only being made.
         let is_known = self.topics.contains(&topic);
         if !is_known {
-            self.producer.wait_for_reports(abandoned)?;
+            producer.wait_for_reports(abandoned)?;
         }
         let mut marker = TopicPartitionList::new();
         marker
             .add_partition_offset(&topic, 0, Offset::Offset(batch.epoch.0 as i64))
             .map_err(doing("cannot mark the epoch"))?;
-        let t1 = t0.elapsed();
         retry(abandoned, "cannot mark the epoch", || {
-            client.send_offsets_to_transaction(&marker, &self.group, CALL_TIMEOUT)
+            client.send_offsets_to_transaction(&marker, group, CALL_TIMEOUT)
         })?;
-        let t2 = t0.elapsed();
-        self.producer.wait_for_reports(abandoned)?;
-        let t3 = t0.elapsed();
-        self.producer.settle();
-        let t4 = t0.elapsed();
+        producer.wait_for_reports(abandoned)?;
+        producer.settle();
         retry(abandoned, "cannot commit a transaction", || {
             client.commit_transaction(CALL_TIMEOUT)
         })?;
-        self.marker = Some(batch.epoch);
-        if batch.epoch.0 % 20 == 0 { eprintln!("sent {t1:?} marked {t2:?} reported {t3:?} settled {t4:?} committed {:?}", t0.elapsed()); }
         if !is_known && self.topics.len() < TOPICS_MAX {
             self.topics.insert(topic);
         }
         Ok(())
     }
+}
 
-    /// Aborts the transaction. Returns whether the producer is as good as new.
-    fn can_go_on(&self, failure: &Failure) -> bool {
-        let may_be_aborted = match failure {
-            Failure::Refused(_) | Failure::Abandoned => true,
-            Failure::Client { source: KafkaError::Transaction(error), .. } => {
-                error.txn_requires_abort()
-            }
-            Failure::Client { .. } => false,
-        };
-        may_be_aborted && self.producer.client.abort_transaction(CALL_TIMEOUT).is_ok()
-    }
+/// Aborts the transaction. Returns whether the producer is as good as new.
+fn can_go_on(producer: &Producer, failure: &Failure) -> bool {
+    let may_be_aborted = match failure {
+        Failure::Refused(_) | Failure::Abandoned => true,
+        Failure::Client { source: KafkaError::Transaction(error), .. } => {
+            error.txn_requires_abort()
+        }
+        Failure::Client { .. } => false,
+    };
+    may_be_aborted && producer.client.abort_transaction(CALL_TIMEOUT).is_ok()
 }
 
 /// Calls until it succeeds, or will not.

@@ -89,6 +89,10 @@ pub(super) fn defaults(role: Role) -> Vec<Setting> {
                 Delivery::AtLeastOnce => "1",
                 Delivery::None => "5",
             };
+            if let Delivery::ExactlyOnce { .. } = delivery {
+                // A transaction that begins while the one before is being completed is told to try again.
+                all.push(set("retry.backoff.ms", "5", ""));
+            }
             all.extend([
                 set("linger.ms", linger, ""),
                 set("queue.buffering.max.kbytes", UNSENT_KBYTES, ""),

@@ -58,10 +58,11 @@ fn position(epoch: u64) -> SinkPosition {
 }
 
 /// Another producer with the transactional id of a sink, as its process before a crash.
-fn process_before(broker: &Broker, data: &str) -> (BaseProducer, String) {
+fn process_before(broker: &Broker, data: &str, turn: usize) -> (BaseProducer, String) {
     let name = format!("statera.{data}.test/out");
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &broker.bootstrap).set("transactional.id", &name);
+    config.set("bootstrap.servers", &broker.bootstrap);
+    config.set("transactional.id", format!("{name}.{turn}"));
     let producer: BaseProducer = config.create().unwrap();
     producer.init_transactions(LIMIT).unwrap();
     producer.begin_transaction().unwrap();
@@ -146,7 +147,7 @@ async fn an_abandoned_transaction_is_aborted_and_its_batch_written_once() {
         return;
     };
     broker.create_topic("abandoned", 1).await;
-    let (crashed, name) = process_before(&broker, "abandoned");
+    let (crashed, name) = process_before(&broker, "abandoned", 1);
     send(&crashed, "abandoned", "a");
     mark(&broker, &crashed, &name, "abandoned", 6);
 
@@ -190,7 +191,7 @@ async fn a_batch_whose_commit_was_lost_is_recognised() {
     recover(&mut sink, "lost-commit").await;
     sink.write(batch(1, "lost-commit", &["a"])).await.unwrap();
     // The same producer in another place writes the next batch, and the sink does not hear of it.
-    let (elsewhere, name) = process_before(&broker, "lost-commit");
+    let (elsewhere, name) = process_before(&broker, "lost-commit", 1);
     send(&elsewhere, "lost-commit", "b");
     mark(&broker, &elsewhere, &name, "lost-commit", 2);
     elsewhere.commit_transaction(LIMIT).unwrap();

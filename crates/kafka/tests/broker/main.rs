@@ -3,7 +3,6 @@
 
 mod egress;
 mod ingress;
-mod measure;
 mod outage;
 mod proxy;
 mod world;

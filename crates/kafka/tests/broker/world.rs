@@ -290,13 +290,17 @@ impl Running {
 
     /// Waits until there are so many records, and returns their keys and values in order.
     pub(crate) async fn wait_for(&mut self, count: usize) -> Vec<String> {
+        self.wait_for_count(count).await;
+        self.texts()
+    }
+
+    pub(crate) async fn wait_for_count(&mut self, count: usize) {
         soon("records", async {
             while self.records.len() < count {
                 self.take().await;
             }
         })
         .await;
-        self.texts()
     }
 
     /// Keys and values of the messages.

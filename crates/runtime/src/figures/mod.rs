@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use statera_config::FunctionPattern;
+use statera_config::Application;
 use statera_core::{Figures, FunctionFigures};
 use statera_model::{EgressId, FunctionType};
 use statera_ports::{Refusal, SourceBatch, SourceId, SourceStatus};
@@ -185,12 +185,13 @@ impl Shared {
             function_types: report.function_types,
             age: report.at.elapsed(),
         };
-        let egresses = self.sinks.iter().map(|(id, sink)| (id.clone(), sink.figures()));
+        let running = self.running.get();
+        let egresses = running.sinks.iter().map(|(id, sink)| (id.clone(), sink.figures()));
         Readings {
             uptime: watch.started.elapsed(),
             shards: reports.iter().map(shard).collect(),
             functions: lock(&watch.names).merge(&reports),
-            endpoints: self.endpoints(&reports),
+            endpoints: endpoints(&running.application, &reports),
             requests,
             sources: lock(&watch.sources).all(),
             egresses: egresses.collect(),
@@ -199,22 +200,20 @@ impl Shared {
             store: self.store.figures(),
         }
     }
+}
 
-    fn endpoints(&self, reports: &[Arc<ShardReport>]) -> Vec<EndpointReading> {
-        let endpoints = self.application.endpoints.iter().enumerate();
-        let reading = |(index, endpoint): (usize, &statera_config::Endpoint)| {
-            let mut figures = EndpointFigures::default();
-            for told in reports.iter().filter_map(|report| report.endpoints.get(index)) {
-                figures.add(told);
-            }
-            let functions = match &endpoint.functions {
-                FunctionPattern::Exact(function) => function.to_string(),
-                FunctionPattern::Namespace(namespace) => format!("{namespace}/*"),
-            };
-            EndpointReading { functions, figures }
-        };
-        endpoints.map(reading).collect()
-    }
+/// The figures of the endpoints. What shards that run another application just now tell may be missing.
+fn endpoints(application: &Application, reports: &[Arc<ShardReport>]) -> Vec<EndpointReading> {
+    let reading = |endpoint: &statera_config::Endpoint| {
+        let functions = crate::halts::endpoint_name(&endpoint.functions).to_string();
+        let mut figures = EndpointFigures::default();
+        for report in reports {
+            let told = report.endpoints.iter().find(|(name, _)| *name == endpoint.functions);
+            told.into_iter().for_each(|(_, told)| figures.add(told));
+        }
+        EndpointReading { functions, figures }
+    };
+    application.endpoints.iter().map(reading).collect()
 }
 
 /// The sizes of the files in a directory. Those that come or go meanwhile may be left out.

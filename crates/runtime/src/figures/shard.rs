@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use statera_config::Application;
+use statera_config::{Application, Endpoint, FunctionPattern};
 use statera_core::{Figures, FunctionFigures, RequestKind, Shard};
 use statera_model::{Epoch, FunctionType};
 use statera_ports::Refusal;
@@ -32,8 +32,8 @@ pub(crate) struct ShardReport {
     pub(crate) others: (FunctionFigures, Histogram),
     /// How many types there are.
     pub(crate) function_types: usize,
-    /// As the application names them.
-    pub(crate) endpoints: Vec<EndpointFigures>,
+    /// Those of the application that the shard runs, in its order.
+    pub(crate) endpoints: Vec<(FunctionPattern, EndpointFigures)>,
     pub(crate) requests: RequestFigures,
 }
 
@@ -215,27 +215,28 @@ impl ShardReport {
         }
     }
 
-    /// Gathers it all. `clients` are those of the endpoints.
+    /// Gathers it all. `clients` are those of the endpoints, each with its number.
     pub(crate) fn of(
         shard: &Shard,
         application: &Application,
         requests: &RequestFigures,
         latencies: &Latencies,
-        clients: impl Iterator<Item = Statistics>,
+        clients: impl Iterator<Item = (usize, Statistics)>,
     ) -> ShardReport {
         let mut report = ShardReport::empty(shard.figures());
         report.requests = requests.clone();
-        let endpoint = |(index, client)| {
-            let (latency, retries) = latencies.endpoints.get(index).copied().unwrap_or_default();
-            EndpointFigures { client, latency, retries, outages: 0 }
+        let endpoint = |(endpoint, (number, client)): (&Endpoint, (usize, Statistics))| {
+            let (latency, retries) = latencies.endpoints.get(number).copied().unwrap_or_default();
+            let figures = EndpointFigures { client, latency, retries, outages: 0 };
+            (endpoint.functions.clone(), figures)
         };
-        report.endpoints = clients.enumerate().map(endpoint).collect();
+        report.endpoints = application.endpoints.iter().zip(clients).map(endpoint).collect();
         for (number, (name, figures)) in shard.function_figures().enumerate() {
             report.function_types += 1;
             if figures.outages > 0
                 && let Some(endpoint) = application.endpoint_for(name)
             {
-                report.endpoints[endpoint].outages += 1;
+                report.endpoints[endpoint].1.outages += 1;
             }
             if number < FUNCTION_TYPES_TOLD_MAX {
                 let latency = latencies.functions.get(number).copied().unwrap_or_default();

@@ -1,7 +1,6 @@
 //! What was ordered, and what must follow from it.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde_json::{Value, json};
 use statera_e2e::Random;
@@ -58,11 +57,9 @@ impl Book {
         OPENING_BALANCE * i64::try_from(self.of_account.len()).unwrap()
     }
 
-    /// Keys and values of the records of transfers, in order.
-    pub(crate) fn lines(&self, which: Range<usize>) -> impl Iterator<Item = (String, String)> {
-        self.transfers[which]
-            .iter()
-            .map(|transfer| (transfer.from.clone(), transfer.order().to_string()))
+    /// Keys and values of the records, in order.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (String, String)> {
+        self.transfers.iter().map(|transfer| (transfer.from.clone(), transfer.order().to_string()))
     }
 
     /// Each transfer has one receipt, and those of an account are in order. Returns the balances that follow.

@@ -2,22 +2,19 @@
 //! comes and goes.
 
 mod book;
+mod load;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub(crate) use book::Book;
+pub(crate) use load::Load;
 use statera_e2e::kafka::{Kafka, Producer, Reader};
 use statera_e2e::{App, Companion, Statera, dead_letters, eventually, python, repository};
 
 const EXAMPLE: &str = "examples/kafka-bank";
-
-/// How often the load hands over what is due.
-const BEAT: Duration = Duration::from_millis(50);
 
 /// A silence after which a topic is read.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -123,29 +120,9 @@ impl World {
         self.statera = Some(statera);
     }
 
-    /// Sends transfers of the book, so many in a second.
-    pub(crate) fn send(&self, book: &Book, which: Range<usize>, per_second: u64) -> JoinHandle<()> {
-        let mut producer = Producer::start(&self.kafka, "transfers").unwrap();
-        let lines: Vec<(String, String)> = book.lines(which).collect();
-        std::thread::spawn(move || {
-            let (start, mut sent) = (Instant::now(), 0);
-            while sent < lines.len() {
-                let due = start.elapsed().as_millis() as u64 * per_second / 1000;
-                let due = lines.len().min(usize::try_from(due).unwrap());
-                for (account, transfer) in &lines[sent..due] {
-                    producer.send(Some(account), Some(transfer), &[]).unwrap();
-                }
-                producer.flush().unwrap();
-                sent = due;
-                std::thread::sleep(BEAT);
-            }
-            producer.finish().unwrap();
-        })
-    }
-
-    /// How many of all receipts have been seen.
-    pub(crate) fn progress(&self, book: &Book) -> f64 {
-        self.receipts.count() as f64 / book.len() as f64
+    /// Sends transfers of the book as they are allowed, so many in a second.
+    pub(crate) fn send(&self, book: &Book, per_second: u64) -> Load {
+        Load::start(Producer::start(&self.kafka, "transfers").unwrap(), book, per_second)
     }
 
     /// Waits until so many receipts have been seen.

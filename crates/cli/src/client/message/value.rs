@@ -44,13 +44,16 @@ impl ValueOptions {
             let bytes = read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             return Ok(bytes.into());
         }
-        let base64 = self.value_base64.as_deref().unwrap_or_default();
-        let bytes = STANDARD.decode(base64.trim());
-        Ok(bytes.map_err(|error| Usage(format!("the value is not base64: {error}")))?.into())
+        Ok(from_base64(self.value_base64.as_deref().unwrap_or_default())?)
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn from_base64(base64: &str) -> Result<Bytes, Usage> {
+    let bytes = STANDARD.decode(base64.trim());
+    Ok(bytes.map_err(|error| Usage(format!("the value is not base64: {error}")))?.into())
+}
+
+pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     if path.as_os_str() != "-" {
         return std::fs::read(path);
     }
@@ -59,7 +62,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn from_text(typename: &str, text: &str) -> Result<Bytes, Usage> {
+pub(crate) fn from_text(typename: &str, text: &str) -> Result<Bytes, Usage> {
     match typename {
         STRING => Ok(bytes(&types::encode(text))),
         BOOL | INT | LONG | FLOAT | DOUBLE => Err(Usage(format!(
@@ -69,7 +72,7 @@ fn from_text(typename: &str, text: &str) -> Result<Bytes, Usage> {
     }
 }
 
-fn from_json(typename: &str, text: &str) -> Result<Bytes, Usage> {
+pub(crate) fn from_json(typename: &str, text: &str) -> Result<Bytes, Usage> {
     let json: Json = serde_json::from_str(text).map_err(|error| {
         Usage(format!("`{text}` is not JSON: {error}; hint: quote it for the shell: --json '{{\"name\": \"Bob\"}}'"))
     })?;
