@@ -3,11 +3,11 @@
 import { get } from '../api.js';
 import { chart } from '../charts.js';
 import { h } from '../dom.js';
-import { bytes, count, ms, when } from '../format.js';
+import { bytes, count, ms, perSecond, when } from '../format.js';
 import { series } from '../live.js';
 import { empty, page, panel, pill, table } from '../ui.js';
 
-const SHOWN = 50;
+const SHOWN = 25;
 
 export const title = () => 'Epochs';
 export const every = 2500;
@@ -19,12 +19,12 @@ const REASONS = { shard: 'a shard', log: 'the disk with the log', store: 'the fi
 
 export function render({ last, epochs }, { redraw }) {
   const duration = (field) => series((point) => point.epochs.duration?.[field]);
-  const perSecond = (pick) => series((point) => (point.seconds ? pick(point) / point.seconds : undefined));
+  const over = (pick) => series((point) => (point.seconds ? pick(point) / point.seconds : undefined));
   return page({ title: 'Epochs', lead: `Epoch ${count(last)} was the last that became durable. Outputs leave once their epoch is.` },
     h('div', { class: 'charts', key: 'charts' },
       chart({ title: 'Duration', redraw, format: ms, lines: [{ name: 'p50', points: duration('p50Ms') }, { name: 'p99', points: duration('p99Ms') }] }),
-      chart({ title: 'Epochs a second', redraw, format: (n) => (n === undefined ? '–' : n.toFixed(1)), lines: [{ points: perSecond((point) => point.epochs.count) }] }),
-      chart({ title: 'Log', redraw, format: (n) => `${bytes(n)}/s`, unit: 'bytes', lines: [{ points: perSecond((point) => point.epochs.bytes) }] })),
+      chart({ title: 'Epochs a second', redraw, format: perSecond, lines: [{ points: over((point) => point.epochs.count) }] }),
+      chart({ title: 'Log', redraw, format: (n) => `${bytes(n)}/s`, unit: 'bytes', lines: [{ points: over((point) => point.epochs.bytes) }] })),
     panel('The last epochs', {},
       table({
         caption: 'The last epochs, newest first',

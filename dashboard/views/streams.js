@@ -51,8 +51,9 @@ function sources(one) {
     h('ul', { class: 'sources' },
       one.sources.slice(0, SOURCES_SHOWN).map((source) =>
         h('li', { key: source.partition },
-          source.partition && h('code', {}, source.partition), ' at ', h('b', {}, source.position.text ?? source.position.value ?? '–'),
-          lag(source) && `, ${lag(source)}`, source.takenAt && [', taken ', when(source.takenAt)]))),
+          source.partition && [h('b', {}, source.partition), ': '], lag(source),
+          h('p', { class: 'note' }, 'at ', h('code', {}, source.position.text ?? source.position.value ?? '–'),
+            source.takenAt && [', taken ', when(source.takenAt)])))),
     one.sources.length > SOURCES_SHOWN && h('p', { class: 'note' }, `and ${count(one.sources.length - SOURCES_SHOWN)} more`),
   ];
 }
@@ -68,7 +69,7 @@ function egressTable(egresses) {
       { name: 'Rate', numeric: true, cell: (one) => rate(one.rate) },
       { name: 'Records', numeric: true, cell: (one) => count(one.records) },
       { name: 'Backlog', numeric: true, cell: (one) => `${count(one.backlogRecords)} (${bytes(one.backlogBytes)})` },
-      { name: 'Released epoch', numeric: true, cell: (one) => [count(one.releasedEpoch), one.releasedAt && h('p', { class: 'note' }, when(one.releasedAt))] },
+      { name: 'Released', numeric: true, cell: (one) => [count(one.releasedEpoch), one.releasedAt && h('p', { class: 'note' }, when(one.releasedAt))] },
       { name: 'Last failure', wide: true, cell: (one) => (one.lastFailure ? [said(one.lastFailure.reason), h('p', { class: 'note' }, when(one.lastFailure.at), `, ${count(one.failures)} in all`)] : 'none') },
     ],
     empty: empty('There are no egresses.', h('p', {}, 'Functions can still answer calls; module.yaml names egresses.')),

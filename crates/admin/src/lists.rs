@@ -71,7 +71,8 @@ pub(crate) async fn functions(
     let seen = engine.inspect_functions(page.prefix, page.after, limit).await?;
     let mut seen: BTreeMap<String, Inspection> =
         seen.into_iter().map(|inspection| (inspection.name.to_string(), inspection)).collect();
-    let mut names: BTreeSet<String> = configured(&engine.application()).map(|name| name.to_string()).collect();
+    let mut names: BTreeSet<String> =
+        configured(&engine.application()).map(|name| name.to_string()).collect();
     names.retain(|name| {
         name.starts_with(page.prefix) && page.after.is_none_or(|after| &name[..] > after)
     });

@@ -141,11 +141,13 @@ fn fixed_egress(former: &Egress, egress: &Egress) -> Option<String> {
         (Egress::File(from), Egress::File(to)) if from.path != to.path => {
             let show = |path: &Path| path.display().to_string();
             let (from, to) = (show(&from.path), show(&to.path));
-            Some(format!("egress `{id}` can't move from `{from}` to `{to}` while the engine runs; {hint}"))
+            Some(format!(
+                "egress `{id}` can't move from `{from}` to `{to}` while the engine runs; {hint}"
+            ))
         }
-        (Egress::Playground(from), Egress::Playground(to)) if from != to => {
-            Some(format!("egress `{id}` is fixed while the engine runs; hint: restart to change it"))
-        }
+        (Egress::Playground(from), Egress::Playground(to)) if from != to => Some(format!(
+            "egress `{id}` is fixed while the engine runs; hint: restart to change it"
+        )),
         (Egress::File(_), Egress::File(_))
         | (Egress::Stdout(_), Egress::Stdout(_))
         | (Egress::Playground(_), Egress::Playground(_))
@@ -215,7 +217,8 @@ spec: {id: out/file, path: out.jsonl}
 
     #[test]
     fn how_failures_are_treated_may_change() {
-        let to = "path: out.jsonl}\n---\nkind: io.statera.v1/engine\nspec: {failures: {policy: pause}}";
+        let to =
+            "path: out.jsonl}\n---\nkind: io.statera.v1/engine\nspec: {failures: {policy: pause}}";
         let changes = check("path: out.jsonl}", to).unwrap();
         assert_eq!(changes.settings, ["failures.policy"]);
     }

@@ -33,6 +33,6 @@ pub use ingress::{IngressFigures, IngressHandle};
 pub use inspect::{Instance, InstancePage, Timers};
 pub use recent::RecentEpoch;
 pub use reload::Prepared;
-pub use statera_store::HeadPlace as InstancePlace;
 pub use sinks::{SinkFigures, SinkTrouble};
+pub use statera_store::HeadPlace as InstancePlace;
 pub use worker::{Options, Worker};

@@ -44,7 +44,8 @@ impl Browser {
     /// # Panics
     /// If it is there and can't be started.
     pub fn start() -> Result<Browser, String> {
-        let missing = || format!("`{VARIABLE}` is not set; `cargo xtask components` says how to get it");
+        let missing =
+            || format!("`{VARIABLE}` is not set; `cargo xtask components` says how to get it");
         let chromium = PathBuf::from(std::env::var_os(VARIABLE).ok_or_else(missing)?);
         let mut command = Command::new(driver_of(&chromium));
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -60,8 +61,16 @@ impl Browser {
         let client = Client::new(([127, 0, 0, 1], port).into());
         let mut browser = Browser { client, session: String::new(), _driver: driver };
         // Only pages of the test itself are opened, and in containers there is often no sandbox to be had.
-        let arguments = json!(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--hide-scrollbars", "--force-color-profile=srgb", "--no-first-run", "--disable-extensions"]);
+        let arguments = json!([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--force-color-profile=srgb",
+            "--no-first-run",
+            "--disable-extensions"
+        ]);
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -195,28 +204,20 @@ impl Browser {
         self.act("POST", "/actions", &json!({ "actions": keyboard }));
     }
 
-    /// Opens another tab in front of this one, which nobody can see then.
+    /// Minimizes the window, so that nobody can see the page.
     ///
     /// # Panics
     /// If the browser refuses.
-    pub fn cover(&mut self) -> Cover {
-        let below = self.act("GET", "/window", &Value::Null);
-        let above = self.act("POST", "/window/new", &json!({ "type": "tab" }))["handle"].clone();
-        self.act("POST", "/window", &json!({ "handle": above }));
-        self.devtools("Page.bringToFront", &json!({}));
-        self.act("POST", "/window", &json!({ "handle": below }));
-        Cover { above, below }
+    pub fn hide(&mut self) {
+        self.act("POST", "/window/minimize", &json!({}));
     }
 
-    /// Closes the tab in front again.
+    /// Brings the window back.
     ///
     /// # Panics
     /// If the browser refuses.
-    pub fn uncover(&mut self, cover: &Cover) {
-        self.act("POST", "/window", &json!({ "handle": cover.above }));
-        self.act("DELETE", "/window", &Value::Null);
-        self.act("POST", "/window", &json!({ "handle": cover.below }));
-        self.devtools("Page.bringToFront", &json!({}));
+    pub fn unhide(&mut self) {
+        self.act("POST", "/window/rect", &json!({ "width": 1440, "height": 900 }));
     }
 
     /// What the console has said since it was asked last: errors, warnings, requests that were refused.
@@ -265,13 +266,6 @@ impl Browser {
         let value = response.json()["value"].take();
         if response.status == 200 { Ok(value) } else { Err(value) }
     }
-}
-
-/// A tab in front of another.
-#[derive(Debug)]
-pub struct Cover {
-    above: Value,
-    below: Value,
 }
 
 impl Drop for Browser {

@@ -32,7 +32,7 @@ mod server;
 mod wait;
 
 pub use app::App;
-pub use browser::{Browser, Cover, keys};
+pub use browser::{Browser, keys};
 pub use dead_letters::{DeadLetter, dead_letters};
 pub use functions::{Context, Functions, json, to_json};
 pub use http::{Client, Response, Target};

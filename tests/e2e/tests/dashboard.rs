@@ -3,6 +3,8 @@
 
 mod dashboard_world;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use dashboard_world::{POISON, Shop, screenshots, shop};
@@ -64,7 +66,8 @@ fn every_page_shows_what_flows_on_a_laptop_and_on_a_phone() {
         for (page, selector) in PAGES {
             shop.show(page);
             shop.browser.wait(page, &format!("document.querySelector({})", json!(selector)));
-            let alert = shop.browser.run("return document.querySelector('[role=alert]')?.innerText");
+            let alert =
+                shop.browser.run("return document.querySelector('[role=alert]')?.innerText");
             assert_eq!(alert, Value::Null, "{page}");
             let overflow = "return document.documentElement.scrollWidth - innerWidth";
             assert_eq!(shop.browser.run(overflow), json!(0), "{page} at {width}");
@@ -147,7 +150,8 @@ fn a_poison_message_is_found_edited_and_redriven() {
     shop.browser.wait("the field", "document.activeElement.id === 'message-text'");
     shop.browser.fill("#message-text", "{\"good\": \"tea\", \"quantity\": 3");
     shop.browser.press(&format!("{}{}", keys::TAB, keys::ENTER));
-    shop.browser.wait("a remark", "document.querySelector('.toast.bad')?.innerText.includes('JSON')");
+    shop.browser
+        .wait("a remark", "document.querySelector('.toast.bad')?.innerText.includes('JSON')");
     shop.browser.wait("the field", "document.activeElement.id === 'message-text'");
     shop.browser.fill("#message-text", "{\"good\": \"tea\",\n  \"quantity\": 3}");
     shop.browser.press(&format!("{}{}", keys::TAB, keys::ENTER));
@@ -187,7 +191,10 @@ fn what_is_paused_by_hand_is_resumed_by_hand() {
         shop.browser.click(&format!("button[aria-label='Pause {name}']"));
         shop.browser.wait("a question", "document.activeElement.name === 'field'");
         shop.browser.press(&format!("bad release{}", keys::ENTER));
-        shop.browser.wait("the pause", "document.querySelector('.banner.held')?.innerText.includes('bad release')");
+        shop.browser.wait(
+            "the pause",
+            "document.querySelector('.banner.held')?.innerText.includes('bad release')",
+        );
         let paused = shop.ask(path).pointer(&format!("{place}/paused/reason")).cloned();
         assert_eq!(paused, Some(json!("bad release")), "{name}");
         shop.browser.click(&format!("button[aria-label='Resume {name}']"));
@@ -204,7 +211,8 @@ fn what_is_paused_by_hand_is_resumed_by_hand() {
 
     shop.show("engine");
     shop.browser.click_button("debug");
-    shop.browser.wait("a level", "document.querySelector('[aria-pressed=true]')?.innerText === 'debug'");
+    shop.browser
+        .wait("a level", "document.querySelector('[aria-pressed=true]')?.innerText === 'debug'");
     assert_eq!(shop.ask("/v1/log"), json!({ "filter": "debug" }));
     assert_eq!(shop.browser.console(), Vec::<String>::new());
 }
@@ -222,14 +230,14 @@ fn a_page_that_nobody_sees_asks_nothing_and_a_closed_one_leaves_the_engine_idle(
         "window.asked = 0; const real = fetch; window.fetch = (...all) => { asked += 1; return real(...all); }",
     );
     shop.browser.wait("a further request", "asked > 0");
-    let cover = shop.browser.cover();
+    shop.browser.hide();
     shop.browser.wait("nobody to see it", "document.hidden");
     let asked = shop.browser.run("return asked");
     let quiet = quiet(&shop);
     assert_eq!(shop.browser.run("return asked"), asked);
     assert!(quiet <= 10, "{quiet} ticks of 10 ms in {IDLE:?} with a hidden page");
 
-    shop.browser.uncover(&cover);
+    shop.browser.unhide();
     shop.browser.wait("further requests", &format!("asked > {asked} + 1"));
     shop.browser.wait("the stream", "document.getElementById('state').innerText === 'Live'");
     assert_eq!(shop.browser.console(), Vec::<String>::new());
@@ -268,12 +276,15 @@ fn a_token_is_asked_for_once() {
     let Some(mut shop) = shop(&["--admin-token-file", file.path().to_str().unwrap()]) else {
         return;
     };
-    let admin = shop.statera.admin().unwrap();
-    shop.browser.open(&format!("http://{admin}/#/engine"));
+    let url = shop.url("engine");
+    shop.browser.open(&url);
     for token in ["wrong", TOKEN] {
         shop.browser.wait("a question", "document.activeElement.type === 'password'");
         shop.browser.press(&format!("{token}{}", keys::ENTER));
-        shop.browser.wait("an answer to it", "document.activeElement.type !== 'password' || document.activeElement.value === ''");
+        shop.browser.wait(
+            "an answer to it",
+            "document.activeElement.type !== 'password' || document.activeElement.value === ''",
+        );
     }
     shop.wait_for_page();
     shop.browser.wait("the stream", "document.getElementById('state').innerText === 'Live'");
@@ -292,21 +303,23 @@ fn where_no_more_may_listen_the_page_asks_every_few_seconds() {
     shop.open();
     let listeners: Vec<_> = (0..LISTENERS_MAX).map(|_| listen(&shop)).collect();
     shop.show("");
-    shop.browser.wait("to be asked", "document.getElementById('state').innerText === 'Every few seconds'");
+    shop.browser
+        .wait("to be asked", "document.getElementById('state').innerText === 'Every few seconds'");
     let figure = "document.querySelector('[data-chart=Throughput] b')?.innerText";
     shop.browser.wait("a rate", &format!("parseFloat({figure}) > 0"));
-    drop(listeners);
+    for listener in listeners {
+        listener.shutdown(Shutdown::Both).unwrap();
+    }
     within(Duration::from_secs(60), "the stream", || {
         let state = shop.browser.run("return document.getElementById('state').innerText");
         (state == json!("Live")).then_some(())
     });
 }
 
-/// Listens to events, until it is dropped.
-fn listen(shop: &Shop) -> std::net::TcpStream {
-    use std::io::{Read, Write};
+/// Listens to events, until it is shut down.
+fn listen(shop: &Shop) -> TcpStream {
     let admin = shop.statera.admin().unwrap();
-    let mut stream = std::net::TcpStream::connect(admin).unwrap();
+    let mut stream = TcpStream::connect(admin).unwrap();
     write!(stream, "GET /v1/events HTTP/1.1\r\nHost: {admin}\r\n\r\n").unwrap();
     let mut head = [0; 12];
     stream.read_exact(&mut head).unwrap();

@@ -1,9 +1,10 @@
 //! Kafka's console consumer.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -67,6 +68,8 @@ struct Seen {
 #[derive(Debug, Default)]
 struct State {
     records: Vec<Record>,
+    /// For each partition the offset behind its last record.
+    next: BTreeMap<i32, i64>,
     /// Why there will be no more.
     end: Option<String>,
 }
@@ -77,35 +80,9 @@ impl Reader {
     /// # Errors
     /// If there is no Java.
     pub fn start(cluster: &Cluster, topic: &str) -> anyhow::Result<Reader> {
-        Reader::start_with(cluster, topic, &[])
-    }
-
-    /// All committed records of a topic, up to a silence of this length.
-    ///
-    /// # Errors
-    /// If it can't be started, or prints what is no record.
-    pub fn read_all(
-        cluster: &Cluster,
-        topic: &str,
-        silence: Duration,
-    ) -> anyhow::Result<Vec<Record>> {
-        let silence = silence.as_millis().to_string();
-        let reader = Reader::start_with(cluster, topic, &["--timeout-ms", &silence])?;
-        let mut state = reader.seen.state();
-        while state.end.is_none() {
-            state = reader.seen.more.wait(state).expect("readers don't panic");
-        }
-        match state.end.as_deref() {
-            Some("") | None => Ok(std::mem::take(&mut state.records)),
-            Some(error) => bail!("cannot read `{topic}`: {error}"),
-        }
-    }
-
-    fn start_with(cluster: &Cluster, topic: &str, options: &[&str]) -> anyhow::Result<Reader> {
         let mut command = cluster.command("org.apache.kafka.tools.consumer.ConsoleConsumer");
         command.args(["--topic", topic, "--from-beginning"]);
-        command.args(["--isolation-level", "read_committed"]);
-        command.args(text::arguments()).args(options);
+        command.args(["--isolation-level", "read_committed"]).args(text::arguments());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start `java`")?;
         let stdout = child.stdout.take().context("it is piped")?;
@@ -115,6 +92,30 @@ impl Reader {
             move || seen.read(BufReader::new(stdout))
         });
         Ok(Reader { child, seen })
+    }
+
+    /// All committed records of a topic: waits for so many, a minute at most, and then for a silence of this length.
+    ///
+    /// # Errors
+    /// If it can't be started, or prints what is no record.
+    pub fn read_all(
+        cluster: &Cluster,
+        topic: &str,
+        at_least: usize,
+        silence: Duration,
+    ) -> anyhow::Result<Vec<Record>> {
+        let reader = Reader::start(cluster, topic)?;
+        let (mut wanted, mut timeout) = (at_least, WAIT_TIMEOUT);
+        loop {
+            let state = reader.wait(timeout, |records| records.len() >= wanted);
+            if let Some(end) = &state.end {
+                bail!("the consumer of `{topic}` ended: {end}");
+            }
+            if state.records.len() < wanted {
+                return Ok(state.records.clone());
+            }
+            (wanted, timeout) = (state.records.len() + 1, silence);
+        }
     }
 
     /// How many records it has seen.
@@ -147,19 +148,26 @@ impl Reader {
         timeout: Duration,
         mut enough: impl FnMut(&[Record]) -> bool,
     ) -> anyhow::Result<Vec<Record>> {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.seen.state();
-        while !enough(&state.records) {
-            if let Some(end) = &state.end {
-                bail!("the consumer ended after {} records: {end}", state.records.len());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("there are {} records after {timeout:?}", state.records.len());
-            }
-            state = self.seen.more.wait_timeout(state, left).expect("readers don't panic").0;
+        let state = self.wait(timeout, &mut enough);
+        if enough(&state.records) {
+            return Ok(state.records.clone());
         }
-        Ok(state.records.clone())
+        let count = state.records.len();
+        match &state.end {
+            Some(end) => bail!("the consumer ended after {count} records: {end}"),
+            None => bail!("there are {count} records after {timeout:?}"),
+        }
+    }
+
+    /// Waits until there are enough, there will be no more, or for this long.
+    fn wait(
+        &self,
+        timeout: Duration,
+        mut enough: impl FnMut(&[Record]) -> bool,
+    ) -> MutexGuard<'_, State> {
+        let going_on = |state: &mut State| state.end.is_none() && !enough(&state.records);
+        let waited = self.seen.more.wait_timeout_while(self.seen.state(), timeout, going_on);
+        waited.expect("readers don't panic").0
     }
 }
 
@@ -179,7 +187,7 @@ impl Seen {
         let mut end = String::new();
         for line in lines.lines() {
             match line.context("no text").and_then(|line| text::parse(&line)) {
-                Ok(record) => self.state().records.push(record),
+                Ok(record) => self.state().take(record),
                 Err(error) => {
                     end = format!("{error:#}");
                     break;
@@ -189,5 +197,16 @@ impl Seen {
         }
         self.state().end = Some(end);
         self.more.notify_all();
+    }
+}
+
+impl State {
+    /// A consumer whose broker was away goes back to what it has committed last. A record is its place.
+    fn take(&mut self, record: Record) {
+        let next = self.next.entry(record.partition).or_default();
+        if record.offset >= *next {
+            *next = record.offset + 1;
+            self.records.push(record);
+        }
     }
 }

@@ -37,7 +37,7 @@ fn a_broker_keeps_its_records_over_a_crash() {
     assert_eq!(kafka.bootstrap(), bootstrap);
     producer.finish().unwrap();
     let seen = reader.wait_for(5).unwrap();
-    let read = Reader::read_all(&kafka, "letters", SILENCE).unwrap();
+    let read = Reader::read_all(&kafka, "letters", 5, SILENCE).unwrap();
     assert_eq!(sorted(&read), sorted(&seen), "two readers, one of them there all the time");
 
     let keyed: Vec<&Record> = read.iter().filter(|record| record.key.is_some()).collect();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use http_body_util::BodyExt as _;
 
@@ -41,18 +43,12 @@ fn header(response: &Response, name: HeaderName) -> &str {
     response.headers()[name].to_str().unwrap()
 }
 
+/// The body, which is there already.
 fn body(response: Response) -> Bytes {
-    let mut body = response.into_body();
-    let frame = futures_like_next(&mut body);
-    frame.unwrap_or_default()
-}
-
-/// The only frame of a body that is there already.
-fn futures_like_next(body: &mut Full<Bytes>) -> Option<Bytes> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(body.frame()).as_mut().poll(&mut context) {
-        std::task::Poll::Ready(frame) => frame.map(|frame| frame.unwrap().into_data().unwrap()),
-        std::task::Poll::Pending => panic!("the body is there"),
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(response.into_body().collect()).poll(&mut context) {
+        Poll::Ready(Ok(body)) => body.to_bytes(),
+        Poll::Pending => panic!("the body is not there"),
     }
 }
 

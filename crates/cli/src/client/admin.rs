@@ -137,7 +137,8 @@ impl Admin {
         let origin = self.client.origin();
         let Some(mut refusal) = Refusal::of(answer) else { return Err(foreign(origin, answer)) };
         if refusal.status == StatusCode::UNAUTHORIZED {
-            refusal.error = format!("the engine at `{origin}` lets nobody in: {}", refusal.error);
+            refusal.error =
+                format!("the engine at `{origin}` does not let us in: {}", refusal.error);
             refusal.hint = format!(
                 "give the engine's token with `--token-file FILE`, or as `{TOKEN_VARIABLE}`"
             );
@@ -208,12 +209,12 @@ pub(crate) fn no_engine(origin: &Origin, error: HttpError) -> anyhow::Error {
             ),
             None,
         ),
-        HttpError::Tls(_) => (
+        HttpError::Tls(error) => (
             format!(
-                "no TLS connection to `{origin}`; hint: name the certificate to believe with `--ca-file`, \
+                "no TLS connection to `{origin}` ({error}); hint: name the certificate to believe with `--ca-file`, \
                  or write http:// if it is served without TLS"
             ),
-            Some(error),
+            None,
         ),
         HttpError::Timeout(_) => {
             (format!("the engine at `{origin}` is too slow; hint: look at its log"), Some(error))

@@ -69,10 +69,8 @@ fn name(node: &api::Node) -> String {
 fn dot(graph: &api::Graph) -> String {
     let mut text = "digraph statera {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
     for edge in &graph.edges {
-        let label =
-            edge.rate.map_or_else(|| edge.messages.to_string(), |rate| format!("{rate:.1}/s"));
         let (from, to) = (quoted(&name(&edge.from)), quoted(&name(&edge.to)));
-        text += &format!("  {from} -> {to} [label={}];\n", quoted(&label));
+        text += &format!("  {from} -> {to} [label=\"{}\"];\n", edge.messages);
     }
     text + "}\n"
 }

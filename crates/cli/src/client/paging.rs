@@ -72,13 +72,13 @@ impl<T: DeserializeOwned> List<T> {
         terminal: &mut Terminal<'_>,
     ) -> anyhow::Result<()> {
         match (json, options.all) {
-            (true, false) => self.as_json(options, admin, terminal).await,
-            (json, _) => self.as_it_comes(options, json, admin, terminal).await,
+            (true, false) => self.in_one(options, admin, terminal).await,
+            (json, _) => self.page_by_page(options, json, admin, terminal).await,
         }
     }
 
     /// As the API has it, as one page of the size that was asked for.
-    async fn as_json(
+    async fn in_one(
         self,
         options: &PageOptions,
         admin: &mut Admin,
@@ -100,7 +100,7 @@ impl<T: DeserializeOwned> List<T> {
     }
 
     /// Each page when it is there.
-    async fn as_it_comes(
+    async fn page_by_page(
         self,
         options: &PageOptions,
         json: bool,

@@ -53,6 +53,12 @@ impl Style {
     }
 }
 
+/// Lines of the screen that is standard output, if it is one.
+pub(crate) fn screen_height() -> Option<usize> {
+    let size = terminal_size::terminal_size_of(stdout());
+    size.map(|(_, height)| usize::from(height.0)).filter(|height| *height > 1)
+}
+
 /// Unless `NO_COLOR` says otherwise (<https://no-color.org>), or the terminal knows none.
 pub(crate) fn wants_colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

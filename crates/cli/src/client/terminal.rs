@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::style::{Style, Tone, wants_colours};
+use super::style::{Style, Tone, screen_height, wants_colours};
 use super::table::Table;
 
 /// The longest progress bar.
@@ -22,6 +22,8 @@ pub(crate) struct Terminal<'a> {
     pub(crate) style: Style,
     /// Whether `out` is a screen that can be drawn anew.
     pub(crate) is_screen: bool,
+    /// Lines of that screen, if that is known.
+    pub(crate) height: Option<usize>,
     /// Whether people follow `notes`, and want to see how far long work is.
     pub(crate) is_followed: bool,
     /// Whether somebody can answer questions.
@@ -38,6 +40,7 @@ impl<'a> Terminal<'a> {
             escape: stdout,
             style: Style::of_stdout(),
             is_screen: stdout,
+            height: screen_height(),
             is_followed: stderr,
             can_answer: io::stdin().is_terminal() && stderr,
         }
@@ -52,6 +55,7 @@ impl<'a> Terminal<'a> {
             escape: true,
             style: Style::default(),
             is_screen: false,
+            height: None,
             is_followed: false,
             can_answer: false,
         }

@@ -72,6 +72,15 @@ async fn answer(
 
 /// Runs a command, its arguments between spaces (`␣` is one within); shows what it writes, where to, and how it ends.
 async fn run(arguments: &str, server: SocketAddr) -> String {
+    run_on(arguments, server, |_| {}).await
+}
+
+/// The same on another terminal.
+async fn run_on(
+    arguments: &str,
+    server: SocketAddr,
+    change: impl FnOnce(&mut Terminal<'_>),
+) -> String {
     let arguments = format!("statera {arguments}").replace("SERVER", &format!("http://{server}"));
     let arguments = arguments.split(' ').map(|argument| argument.replace('␣', " "));
     let command = match Arguments::try_parse_from(arguments) {
@@ -80,6 +89,7 @@ async fn run(arguments: &str, server: SocketAddr) -> String {
     };
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let mut terminal = Terminal::plain(&mut out, &mut notes);
+    change(&mut terminal);
     let end = match command.run(&mut terminal).await {
         Ok(code) if code == ExitCode::SUCCESS => String::new(),
         Ok(code) => format!("{code:?}\n"),
@@ -268,7 +278,8 @@ async fn all_are_redriven_but_records() {
         note: left alone, as records can only be dropped: 1 dead letter
         note: redriven: 1 dead letter
         note: gone meanwhile: 1 dead letter
-    "#]].assert_eq(&run("deadletter redrive --all --admin SERVER", server.address).await);
+    "#]]
+    .assert_eq(&run("deadletter redrive --all --admin SERVER", server.address).await);
     let body = json!({ "ids": ["7-1", "8-1"], "limit": 200 }).to_string();
     assert_eq!(
         server.requests.lock().unwrap().last(),
@@ -545,4 +556,108 @@ async fn wrong_usage_is_explained() {
     ] {
         expected.assert_eq(&run(arguments, nobody).await);
     }
+}
+
+#[tokio::test]
+async fn people_see_how_far_long_work_is() {
+    let page = json!({ "deadLetters": [letter("7-1", "invocation"), letter("8-1", "message")] });
+    let answers = vec![
+        ok("GET /v1/deadletters?target=example%2F&limit=1000", page),
+        ok("POST /v1/deadletters/drop", json!({ "done": 2, "skipped": 0 })),
+    ];
+    let server = Server::start(answers).await;
+    let command = "deadletter drop --target example/ --admin SERVER";
+    let seen = run_on(command, server.address, |terminal| terminal.is_followed = true).await;
+    let seen = seen.replace('\r', "<return>").replace("\x1b[K", "<clear>");
+    expect![[r#"
+        note: <return><clear><return>[##############################] dropped 2 of 2<clear><return><clear>dropped: 2 dead letters
+    "#]].assert_eq(&seen);
+}
+
+#[tokio::test]
+async fn a_screen_is_drawn_anew_and_not_beyond_its_end() {
+    let status = json!({ "version": "0.1.0", "stopping": true, "uptimeSeconds": 4, "total": {}, "shards": [],
+        "endpoints": [], "ingresses": [], "egresses": [] });
+    let server = Server::start(vec![ok("GET /v1/status", status)]).await;
+    let screen = |terminal: &mut Terminal<'_>| {
+        terminal.is_screen = true;
+        terminal.height = Some(4);
+        terminal.style.colours = true;
+        terminal.style.width = Some(40);
+    };
+    let command = "status --watch --count 1 --admin SERVER";
+    let seen = run_on(command, server.address, screen).await.replace('\x1b', "<esc>");
+    expect![[r#"
+        <esc>[2J<esc>[Hstatera 0.1.0, <esc>[33mstopping, up<esc>[0m 4 s<esc>[K
+        <esc>[K
+        <esc>[1mPART<esc>[0m  <esc>[1mNAME<esc>[0m  <esc>[1mPLACE<esc>[0m<esc>[K
+        <esc>[J"#]]
+    .assert_eq(&seen);
+}
+
+#[tokio::test]
+async fn figures_of_all_kinds_are_tables() {
+    let latency = json!({ "p50Ms": 1.5, "p99Ms": 20.4, "count": 7 });
+    let functions = json!({ "functions": [
+        { "name": "example/cart", "endpoint": "example/*", "linked": false, "health": "down", "inFlight": 1, "queued": 2,
+          "failing": 3, "mail": 4, "mailBytes": 5, "messagesIn": 6, "messagesOut": 7, "failures": 8, "rateIn": 9.25,
+          "rateOut": 1234.5, "latency": latency, "states": [] },
+        { "name": "example/linked", "linked": true, "health": "up", "paused": { "reason": "audit" }, "inFlight": 0,
+          "queued": 0, "failing": 0, "mailBytes": 0, "messagesIn": 0, "messagesOut": 0, "states": [] },
+    ]});
+    let line = "GET /v1/functions?limit=100";
+    check("functions --admin SERVER", vec![ok(line, &functions)], expect![[r#"
+        FUNCTION        HEALTH  IN/S  OUT/S  MAIL  IN FLIGHT  QUEUED  FAILING  FAILURES     P50    P99  SERVED BY
+        example/cart    down     9.2   1234     4          1       2        3         8  1.5 ms  20 ms  example/*
+        example/linked  paused     -      -     -          0       0        0         -       -      -  (linked)
+    "#]]).await;
+    let epochs = json!({ "last": 9, "epochs": [
+        { "number": 9, "at": "2026-01-21T12:53:19.123Z", "durationMs": 3.25, "cutMs": 0.5, "logMs": 2.0, "storeMs": 0.75,
+          "bytes": 2000, "keys": 12, "stall": { "reason": "shard", "shard": 1 } },
+        { "number": 8, "at": "2026-01-21T12:53:18.123Z", "durationMs": 12000.0, "cutMs": 0.5, "logMs": 2.0, "storeMs": 0.75,
+          "bytes": 0 },
+    ]});
+    check(
+        "epochs --admin SERVER",
+        vec![ok("GET /v1/epochs?limit=20", epochs)],
+        expect![[r#"
+        EPOCH  AT                          TOOK     CUT     LOG   STORE     SIZE  KEYS  WAITED FOR
+            9  2026-01-21T12:53:19.123Z  3.2 ms  0.5 ms  2.0 ms  0.8 ms  2.0 KiB    12  shard 1
+            8  2026-01-21T12:53:18.123Z  12.0 s  0.5 ms  2.0 ms  0.8 ms      0 B     -  -
+    "#]],
+    )
+    .await;
+    let value = json!({ "typename": "", "value": "NQ==", "text": "5" });
+    let ingresses = json!({ "ingresses": [{ "id": "example/in", "kind": "kafka", "messages": 10, "rate": 0.0, "sources": [
+        { "partition": "orders/0", "position": value, "lagRecords": 5, "takenAt": "2026-01-21T12:53:19.123Z" },
+        { "partition": "orders/1", "position": value, "lagRecords": 7 },
+    ]}]});
+    let answers = || vec![ok("GET /v1/ingresses", &ingresses)];
+    check(
+        "ingress --admin SERVER",
+        answers(),
+        expect![[r#"
+        INGRESS     KIND   STATE  MESSAGES  A SECOND  LAG  PLACE
+        example/in  kafka  open         10         0   12
+    "#]],
+    )
+    .await;
+    check(
+        "ingress --sources --admin SERVER",
+        answers(),
+        expect![[r#"
+        INGRESS     PARTITION  LAG  TAKEN AT                  POSITION
+        example/in  orders/0     5  2026-01-21T12:53:19.123Z  5
+        example/in  orders/1     7  -                         5
+    "#]],
+    )
+    .await;
+    let egresses = json!({ "egresses": [{ "id": "example/out", "kind": "kafka", "place": "broker:9092", "releasedEpoch": 8,
+        "backlogRecords": 3, "backlogBytes": 2000, "records": 100, "failures": 2, "failing": true,
+        "lastFailure": { "at": "2026-01-21T12:53:19.123Z", "reason": "the broker is away" } }]});
+    check("egress --admin SERVER", vec![ok("GET /v1/egresses", egresses)], expect![[r#"
+        EGRESS       KIND   STATE    RECORDS  A SECOND  BACKLOG     SIZE  EPOCH  FAILURES  PLACE
+        example/out  kafka  failing      100         -        3  2.0 KiB      8         2  broker:9092
+        note: `example/out` fails: the broker is away (at 2026-01-21T12:53:19.123Z)
+    "#]]).await;
 }

@@ -83,7 +83,10 @@ pub(crate) async fn show(
 fn draw(terminal: &mut Terminal<'_>, text: &str, looks: u64) -> std::io::Result<()> {
     if terminal.is_screen {
         let clear = if looks == 0 { "\x1b[2J" } else { "" };
-        terminal.print(&format!("{clear}\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")))?;
+        // What does not fit would move what is above out of sight.
+        let lines_max = terminal.height.map_or(usize::MAX, |height| height - 1);
+        let lines = text.lines().take(lines_max).map(|line| format!("{line}\x1b[K\n"));
+        terminal.print(&format!("{clear}\x1b[H{}\x1b[J", lines.collect::<String>()))?;
     } else {
         terminal.print(if looks == 0 { "" } else { "\n" })?;
         terminal.print(text)?;

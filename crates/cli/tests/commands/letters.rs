@@ -22,11 +22,18 @@ fn troubled() -> (World, String) {
 #[test]
 fn a_failure_is_replayed_without_a_trace() {
     let (world, id) = troubled();
-    check(&world, "deadletter list", expect![[r#"
+    check(
+        &world,
+        "deadletter list",
+        expect![[r#"
         ID AT KIND ATTEMPTS TARGET REASON
         <letter> <time> invocation 1 example/cart/Bob `http://127.0.0.1:<port>/cart` answered 422 Unprocessable Entity: `this item can't be sold`
-    "#]]);
-    check(&world, &format!("deadletter show {id}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        &format!("deadletter show {id}"),
+        expect![[r#"
         id <letter>
         at <time>
         kind invocation
@@ -44,7 +51,8 @@ fn a_failure_is_replayed_without_a_trace() {
         state that was sent with it
           NAME TYPE VALUE
           seen io.statefun.types/int 1
-    "#]]);
+    "#]],
+    );
     let before = world.get("/v1/deadletters");
     let replay = |answer: fn(OwnedRequest) -> world::Answer| {
         let address = serve(answer);
@@ -89,7 +97,7 @@ fn a_failure_is_replayed_without_a_trace() {
           seen io.statefun.types/int never
 
         The engine would send the message again with them. The stored request does not have them: the function
-        declares other states now than when the message failed, or it was not known to the engine yet.
+        declares other states now than when the message failed, or the engine did not know them yet.
         note: sending 1 message for `example/cart/Bob` with 1 state (<some B>) to http://127.0.0.1:<port>/cart?debug
         note: nothing was changed in the engine; hint: `statera deadletter redrive <letter>` puts the message back
         exit 1
@@ -126,11 +134,15 @@ fn a_failure_is_replayed_without_a_trace() {
         exit 1
     "#]].assert_eq(&replay(|_| (200, b"<html>".to_vec())));
     let nobody = format!("deadletter replay {id} --endpoint http://127.0.0.1:1/");
-    check(&world, &nobody, expect![[r#"
+    check(
+        &world,
+        &nobody,
+        expect![[r#"
         note: sending 1 message for `example/cart/Bob` with 1 state (<some B>) to http://127.0.0.1:<port>/
         note: error: no function server answers at `http://127.0.0.1:<port>/`; hint: start yours, and name its address with `--endpoint`
         exit 3
-    "#]]);
+    "#]],
+    );
     let address = serve(|request| (200, encode_reply(&world::relay(&request))));
     let json = world.json(&format!("deadletter replay {id} --endpoint {address}"));
     assert_eq!(json["outcome"], "complete");
@@ -145,25 +157,41 @@ fn a_failure_is_replayed_without_a_trace() {
 #[test]
 fn a_message_is_repaired_and_redriven() {
     let (world, id) = troubled();
-    check(&world, &format!("deadletter edit {id} --value {{nonsense"), expect![[r#"
-        note: error: `{nonsense` is not JSON: key must be a string at line 1 column 2; hint: quote it for the shell: --json '{"name": "Bob"}'
+    check(
+        &world,
+        &format!("deadletter edit {id} --value {{nonsense"),
+        expect![[r#"
+        note: error: `{nonsense` is not JSON: key must be a string at line 1 column 2; hint: quote it for the shell: '{"name": "Bob"}'
         exit 2
-    "#]]);
-    check(&world, &format!("deadletter edit {id}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        &format!("deadletter edit {id}"),
+        expect![[r#"
         note: error: there is no value, and nobody who could edit one; hint: give it with `--value`, or set $EDITOR
         exit 2
-    "#]]);
-    check(&world, &format!("deadletter edit {id} --value {{\"good\":true}}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        &format!("deadletter edit {id} --value {{\"good\":true}}"),
+        expect![[r#"
         <letter>
         note: `example/cart/Bob` gets it again, with the new value
-    "#]]);
+    "#]],
+    );
     world::eventually("the cart", || {
         let states = world.json("state example/cart/Bob");
         (states["states"][0]["json"] == 2).then_some(())
     });
-    check(&world, "deadletter list", expect![[r#"
+    check(
+        &world,
+        "deadletter list",
+        expect![[r#"
         note: there are no dead letters
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -206,32 +234,52 @@ fn many_are_redriven_or_dropped() {
     }
     world.letters(3);
     // They fail again, and become others.
-    check(&world, "deadletter redrive --all", expect![[r#"
+    check(
+        &world,
+        "deadletter redrive --all",
+        expect![[r#"
         note: redriven: 3 dead letters
-    "#]]);
+    "#]],
+    );
     let letters = world.letters(3);
-    check(&world, "deadletter drop --target example/cart/B", expect![[r#"
+    check(
+        &world,
+        "deadletter drop --target example/cart/B",
+        expect![[r#"
         note: dropped: 1 dead letter
-    "#]]);
+    "#]],
+    );
     let letter = |customer: &str| {
         let target = format!("example/cart/{customer}");
         let letter = letters.iter().find(|letter| letter["target"] == target.as_str());
         letter.unwrap()["id"].as_str().unwrap().to_owned()
     };
-    check(&world, &format!("deadletter drop {} {}", letter("Bob"), letter("Eve")), expect![[r#"
+    check(
+        &world,
+        &format!("deadletter drop {} {}", letter("Bob"), letter("Eve")),
+        expect![[r#"
         <letter>
-        note: error: there is no dead letter `126-1795267420075`; hint: it may have been redriven or dropped; /v1/deadletters lists those that are there
+        note: error: there is no dead letter `<letter>`; hint: it may have been redriven or dropped; /v1/deadletters lists those that are there
         note: dropped: 1 dead letter
         exit 1
-    "#]]);
-    check(&world, "deadletter drop --all --json", expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        "deadletter drop --all --json",
+        expect![[r#"
         {
           "done": 1,
           "skipped": 0
         }
-    "#]]);
-    check(&world, "deadletter drop --all", expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        "deadletter drop --all",
+        expect![[r#"
         note: dropped: 0 dead letters
-    "#]]);
+    "#]],
+    );
     world.letters(0);
 }

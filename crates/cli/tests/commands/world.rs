@@ -206,7 +206,7 @@ fn masked(text: &str) -> String {
 }
 
 fn masked_word(word: &str) -> String {
-    let bare = word.trim_end_matches([':', ',', ')', '`']).trim_start_matches(['(', '`']);
+    let bare = word.trim_end_matches([':', ',', ';', ')', '`']).trim_start_matches(['(', '`']);
     let is_time = bare.len() == 24 && bare.ends_with('Z') && bare.as_bytes()[10] == b'T';
     let is_letter = bare.split_once('-').is_some_and(|(group, number)| {
         group.parse::<u16>().is_ok() && number.len() == 13 && number.parse::<u64>().is_ok()

@@ -18,15 +18,8 @@ async fn broker_behind_a_proxy(test: &str) -> Option<(Broker, Proxy)> {
     let port = listener.local_addr().unwrap().port();
     let settings = vec![format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}")];
     let options = Options { settings, ..Options::default() };
-    // Its own connections go through the proxy, too, so it must be there while the broker starts.
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let broker = tokio::task::spawn_blocking(move || {
-        let broker = Broker::start(&artifacts, &options);
-        let _ = tell.send(());
-        broker
-    });
-    let mut broker = broker.await.unwrap();
-    told.await.unwrap();
+    let started = tokio::task::spawn_blocking(move || Broker::start(&artifacts, &options));
+    let mut broker = started.await.unwrap();
     let direct: SocketAddr = broker.bootstrap.parse().unwrap();
     let proxy = Proxy::start(listener, direct);
     broker.bootstrap = format!("127.0.0.1:{port}");

@@ -139,7 +139,7 @@ impl World {
         assert_eq!(statera.stop(), Some(0));
 
         // Another consumer, now that nobody writes any more.
-        let records = Reader::read_all(&self.kafka, "receipts", SILENCE).unwrap();
+        let records = Reader::read_all(&self.kafka, "receipts", book.len(), SILENCE).unwrap();
         let balances = book.check(&records);
         assert_eq!(balances.values().sum::<i64>(), book.money());
         let open = self.kafka.transactions().unwrap();

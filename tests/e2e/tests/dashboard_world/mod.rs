@@ -139,15 +139,10 @@ pub fn shop(arguments: &[&str]) -> Option<Shop> {
 }
 
 impl Shop {
-    /// Customers come, until [`Shop::close`].
+    /// Customers come, from now on.
     pub fn open(&mut self) {
         let imports = self.app.path("imports.jsonl");
         self.load = Some(Load::start(|| self.statera.client("shop/web"), imports));
-    }
-
-    /// Nobody comes any more.
-    pub fn close(&mut self) {
-        self.load = None;
     }
 
     /// Sends a message to a cart.
@@ -160,14 +155,22 @@ impl Shop {
 
     /// Goes to a page of the dashboard, and waits until it shows something.
     pub fn show(&mut self, page: &str) {
-        let admin = self.statera.admin().unwrap();
-        self.browser.open(&format!("http://{admin}/#/{page}"));
+        let url = self.url(page);
+        self.browser.open(&url);
         self.wait_for_page();
+    }
+
+    /// Where a page of the dashboard is.
+    pub fn url(&self, page: &str) -> String {
+        format!("http://{}/#/{page}", self.statera.admin().unwrap())
     }
 
     /// Waits until what was asked for is there.
     pub fn wait_for_page(&mut self) {
-        self.browser.wait("a page", "document.querySelector('main h1') && !document.querySelector('.loading')");
+        self.browser.wait(
+            "a page",
+            "document.querySelector('main h1') && !document.querySelector('.loading')",
+        );
     }
 
     /// Asks the admin API.

@@ -74,7 +74,9 @@ pub(crate) fn from_text(typename: &str, text: &str) -> Result<Bytes, Usage> {
 
 pub(crate) fn from_json(typename: &str, text: &str) -> Result<Bytes, Usage> {
     let json: Json = serde_json::from_str(text).map_err(|error| {
-        Usage(format!("`{text}` is not JSON: {error}; hint: quote it for the shell: --json '{{\"name\": \"Bob\"}}'"))
+        Usage(format!(
+            "`{text}` is not JSON: {error}; hint: quote it for the shell: '{{\"name\": \"Bob\"}}'"
+        ))
     })?;
     let (value, wanted) = match typename {
         BOOL => (json.as_bool().map(types::encode), "`true` or `false`"),

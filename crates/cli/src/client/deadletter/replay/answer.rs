@@ -77,7 +77,7 @@ impl Verdict {
                     "the function did not run: it asks for states that the request does not have",
                 ) + &show::indented(&asked_for(specs, style))
                     + "\nThe engine would send the message again with them. The stored request does not have them: the function\n\
-                       declares other states now than when the message failed, or it was not known to the engine yet.\n"
+                       declares other states now than when the message failed, or the engine did not know them yet.\n"
             }
             Kind::Undecodable(error) => {
                 head(Tone::Bad, "the answer is not a reply of a function") + &format!("  {error}\n")
