@@ -42,26 +42,28 @@ const menuButton = document.getElementById('menu-button');
 let shown = null;
 
 function route() {
-  const [way, search] = location.hash.replace(/^#\/?/, '').split('?');
-  const [key, ...args] = way.split('/');
-  let decoded;
+  const [way, search = ''] = location.hash.replace(/^#\/?/, '').split('?');
+  const [key, ...segments] = way.split('/');
+  const args = segments.map(decoded);
+  const pairs = search.split('&').filter(Boolean).map((pair) => pair.split('='));
+  const query = Object.fromEntries(pairs.map(([name, text = '']) => [name, decoded(text)]));
+  return { key, args, query, view: PAGES[key]?.views[args.length] };
+}
+
+/** As it stands, if somebody has broken a link. */
+function decoded(text) {
   try {
-    decoded = args.map(decodeURIComponent);
+    return decodeURIComponent(text);
   } catch {
-    decoded = [];
+    return text;
   }
-  const query = Object.fromEntries((search ?? '').split('&').filter(Boolean).map((pair) => {
-    const [name, text = ''] = pair.split('=');
-    return [name, decodeURIComponent(text)];
-  }));
-  return { key, args: decoded, query, view: PAGES[key]?.views[decoded.length] };
 }
 
 function go() {
   const before = shown;
   before?.stopper.abort();
   clearTimeout(before?.timer);
-  shown = { ...route(), answer: undefined, problem: null, stopper: new AbortController(), timer: null };
+  shown = { ...route(), answer: undefined, problem: null, stopper: new AbortController(), timer: null, turn: 0 };
   const moved = before && (before.key !== shown.key || before.args.join('/') !== shown.args.join('/'));
   closeMenu();
   drawMenu();
@@ -82,14 +84,19 @@ async function load() {
   const mine = shown;
   clearTimeout(mine.timer);
   if (document.hidden || !mine.view) return;
+  mine.turn += 1;
+  const { turn } = mine;
+  let answer;
+  let problem = null;
   try {
-    mine.answer = await mine.view.load(mine, mine.stopper.signal);
-    mine.problem = null;
-  } catch (problem) {
-    if (mine.stopper.signal.aborted) return;
-    mine.problem = problem;
+    answer = await mine.view.load(mine, mine.stopper.signal);
+  } catch (error) {
+    problem = error;
   }
-  if (mine !== shown || mine.stopper.signal.aborted) return;
+  // Somebody has gone to another page, or asked again meanwhile.
+  if (mine !== shown || mine.stopper.signal.aborted || turn !== mine.turn) return;
+  if (!problem) mine.answer = answer;
+  mine.problem = problem;
   draw();
   const after = mine.problem ? RETRY_EVERY : mine.view.every;
   if (after && !document.hidden) mine.timer = setTimeout(load, after);

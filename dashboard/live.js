@@ -76,13 +76,23 @@ async function listen(signal, onEvent) {
         const data = event.split('\n').find((line) => line.startsWith('data: '));
         if (!data) continue;
         onEvent();
-        take(JSON.parse(data.slice(6)), 'live');
+        take(sinceLast(JSON.parse(data.slice(6))), 'live');
       }
     }
   } finally {
     clearTimeout(silence);
     signal.removeEventListener('abort', end);
   }
+}
+
+/** The first event tells of latencies since the start, which don't belong among those of seconds. */
+function sinceLast(event) {
+  if (event.seconds === undefined) {
+    for (const part of [event, ...event.functions]) delete part.latency;
+    delete event.endToEnd;
+    delete event.epochs.duration;
+  }
+  return event;
 }
 
 /** Asks for a while, and then it is time to try events again. */

@@ -118,13 +118,14 @@ export const one = {
   load: ({ args }, signal) => get(`v1/deadletters/${encodeURIComponent(args[0])}`, {}, signal),
   render: (letter, { redraw }) => {
     const redrivable = letter.kind !== 'record';
+    const isEdited = edited?.id === letter.id;
     return page({
       title: letter.id,
       kind: 'Dead letter',
       lead: KINDS[letter.kind],
       actions: [
-        redrivable && h('button', { class: 'primary', onclick: () => redrive(letter) }, 'Redrive as it is'),
-        redrivable && letter.message && h('button', { onclick: () => edit(letter, redraw) }, 'Edit message'),
+        redrivable && h('button', { class: isEdited ? null : 'primary', onclick: () => redrive(letter) }, 'Redrive as it is'),
+        redrivable && letter.message && !isEdited && h('button', { onclick: () => edit(letter, redraw) }, 'Edit message'),
         h('button', { class: 'danger quiet', onclick: () => drop(letter) }, 'Drop'),
       ],
     },
@@ -133,7 +134,7 @@ export const one = {
       ['Target', letter.target && address(letter.target)],
       ['Place', letter.place],
       ['Caller', redrivable && (letter.caller ? address(letter.caller) : 'outside')])),
-    edited?.id === letter.id
+    isEdited
       ? panel('Edit message', { key: 'editor' }, editor(letter, redraw))
       : letter.message && panel('Message', { key: 'message' }, value(letter.message)),
     letter.record && panel('Record', {}, value(letter.record)),
@@ -149,7 +150,7 @@ export const one = {
 let edited = null;
 
 function edit(letter, redraw) {
-  edited = { id: letter.id, focus: true, ...asText(letter.message) };
+  edited = { id: letter.id, ...asText(letter.message) };
   redraw();
   document.getElementById('message-text')?.focus();
 }
@@ -197,7 +198,17 @@ function editor(letter, redraw) {
   };
   return h('form', { class: 'editor', onsubmit: send },
     h('label', { for: 'message-text' }, `${FORMS[edited.form]} of type `, h('code', {}, letter.message.typename)),
-    h('textarea', { id: 'message-text', name: 'text', rows: Math.min(20, Math.max(3, edited.text.split('\n').length + 1)), spellcheck: 'false', 'aria-describedby': 'message-note' }, edited.text),
+    h('textarea', {
+      id: 'message-text',
+      name: 'text',
+      rows: Math.min(20, Math.max(3, edited.text.split('\n').length + 1)),
+      spellcheck: 'false',
+      'aria-describedby': 'message-note',
+      // Kept for whoever looks something up on another page.
+      oninput: (event) => {
+        edited.text = event.currentTarget.value;
+      },
+    }, edited.text),
     h('p', { class: 'note', id: 'message-note' }, 'It goes back into the mailbox with this value; the letter is gone then.'),
     h('div', { class: 'actions' },
       h('button', { type: 'submit', class: 'primary' }, 'Redrive edited message'),

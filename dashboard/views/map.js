@@ -134,7 +134,7 @@ function drawNode(node, [x, y], { width, letters }, loop, edges) {
   const incoming = flows('to') + (loop?.rate ?? 0);
   const [namespace, type] = node.name ? nameParts(node.name) : ['', label(node)];
   const cut = (text) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
-  const about = { function: namespace, caller: 'wait for answers', other: 'not told apart' }[node.kind] ?? `${node.kind} · ${namespace}`;
+  const about = { function: namespace, caller: 'await answers', other: 'not told apart' }[node.kind] ?? `${node.kind} · ${namespace}`;
   const below = [about, loop && `↻ ${rate(loop.rate)}`];
   const said = `${KINDS[node.kind]} ${node.name}, ${rate(incoming)} in, ${rate(flows('from') + (loop?.rate ?? 0))} out`;
   const children = [

@@ -79,7 +79,7 @@ function attention(now) {
     now.functions.filter((one) => one.health === 'down')
       .map((one) => ['bad', `${one.name} does not answer`, functionLink(one.name)]),
     now.egresses.filter((one) => one.failing).map((one) => ['bad', `Writing to ${one.id} fails`, '#/streams']),
-    now.total.deadLetters > 0 && [['warn', `${count(now.total.deadLetters)} dead letter${now.total.deadLetters === 1 ? '' : 's'}: messages that were given up`, '#/deadletters']],
+    now.total.deadLetters > 0 && [['warn', now.total.deadLetters === 1 ? 'One dead letter: a message that was given up' : `${count(now.total.deadLetters)} dead letters: messages that were given up`, '#/deadletters']],
     now.failing > 0 && [['warn', now.failing === 1 ? 'One address fails and is tried again' : `${count(now.failing)} addresses fail and are tried again`, '#/functions']],
     now.total.paused > 0 && [['held', `${count(now.total.paused)} paused address${now.total.paused === 1 ? '' : 'es'}`, '#/functions']],
     now.ingresses.filter((one) => one.paused).map((one) => ['held', `${one.id} is paused`, '#/streams']),

@@ -22,7 +22,8 @@ const KAFKA_MAVEN_HINT: &str = "hint: install Maven; Debian has it as `maven`";
 /// Names that systems have for it.
 const CHROMIUM_NAMES: [&str; 4] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const CHROMIUM_HINT: &str = "hint: install Chromium and chromedriver; Debian has them as `chromium` and `chromium-driver`";
+const CHROMIUM_HINT: &str =
+    "hint: install Chromium and chromedriver; Debian has them as `chromium` and `chromium-driver`";
 
 /// Something to install, and under which name the tests find it.
 pub(crate) struct Component {

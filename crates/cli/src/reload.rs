@@ -60,8 +60,10 @@ pub(crate) async fn serve(
             }
             Err(ReloadRefused::Stopping) => {}
         }
-        // Whoever asked may have gone.
-        let _ = asked.map(|asked| asked.send(answer));
+        if let Some(asked) = asked {
+            // Whoever asked may have gone.
+            let _ = asked.send(answer);
+        }
     }
 }
 

@@ -521,7 +521,10 @@ mod tests {
                 Key::State { address, .. } | Key::Mail { address, .. } | Key::Paused(address) => {
                     address
                 }
-                _ => return Ok(prop_assert_eq!(end, None)),
+                _ => {
+                    prop_assert_eq!(end, None);
+                    return Ok(());
+                }
             };
             let head = &bytes[3..end.expect("an address")];
             prop_assert_eq!(decode_address(head), Ok(address.clone()));

@@ -23,16 +23,18 @@ const IN_FLIGHT_DEFAULT: usize = 1024;
 /// The functions that are linked into the process, by their types.
 pub(crate) type Linked = BTreeMap<FunctionType, Arc<dyn Embedded>>;
 
+/// Those of the endpoints, each with its number.
+type Clients = Vec<(usize, Rc<HttpClient>)>;
+
 /// Who serves the function types of one shard.
 pub(crate) struct Hosts {
     application: Arc<Application>,
     embedded: Arc<Linked>,
-    /// Of the endpoints, each with its number.
-    clients: Vec<(usize, Rc<HttpClient>)>,
+    clients: Clients,
     /// Whoever was an endpoint since the start, by its number.
     patterns: Vec<FunctionPattern>,
     /// An application that is about to take the place of this one, and its clients.
-    next: Option<(Arc<Application>, Vec<(usize, Rc<HttpClient>)>)>,
+    next: Option<(Arc<Application>, Clients)>,
     /// By the numbers that the shard gives to function types.
     known: Vec<Option<Host>>,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dashboard_world::{POISON, Shop, screenshots, shop};
 use serde_json::{Value, json};
-use statera_e2e::{eventually, keys, within};
+use statera_e2e::{Browser, eventually, keys, within};
 
 /// A laptop, and a phone.
 const SCREENS: [(u32, u32); 2] = [(1440, 900), (390, 844)];
@@ -58,9 +58,12 @@ fn poison(customer: &str) -> Value {
 #[test]
 fn every_page_shows_what_flows_on_a_laptop_and_on_a_phone() {
     let Some(mut shop) = shop(&[]) else { return };
-    shop.order("mallory", &poison("mallory"));
-    dead_letters(&shop, 1);
     shop.open();
+    eventually("an order", || {
+        (count(&shop, "/v1/state/shop/cart/ann", "states") > 0).then_some(())
+    });
+    shop.order("ann", &poison("ann"));
+    dead_letters(&shop, 1);
     for (width, height) in SCREENS {
         shop.browser.resize(width, height);
         for (page, selector) in PAGES {
@@ -71,6 +74,8 @@ fn every_page_shows_what_flows_on_a_laptop_and_on_a_phone() {
             assert_eq!(alert, Value::Null, "{page}");
             let overflow = "return document.documentElement.scrollWidth - innerWidth";
             assert_eq!(shop.browser.run(overflow), json!(0), "{page} at {width}");
+            assert_eq!(shop.browser.run(OUTSIDE), json!([]), "{page} at {width}");
+            assert_eq!(nameless(&mut shop.browser), Vec::<String>::new(), "{page}");
         }
     }
     live_figures_move(&mut shop);
@@ -89,9 +94,36 @@ fn every_page_shows_what_flows_on_a_laptop_and_on_a_phone() {
             shop.show(&format!("deadletters/{}", letter.as_str().unwrap()));
             shop.browser.click_button("Edit message");
             take_pictures(&mut shop, "edit", width, &mut save);
+            shop.browser.click_button("Leave it as it was");
         }
     }
     assert_eq!(shop.browser.console(), Vec::<String>::new());
+}
+
+/// Cells whose content reaches beyond the panel they are in.
+const OUTSIDE: &str = "
+    return [...document.querySelectorAll('.panel')].flatMap((panel) => {
+        const edge = panel.getBoundingClientRect().right;
+        return [...panel.querySelectorAll('tbody th, td, dd, button, input')]
+            .filter((one) => {
+                const range = document.createRange();
+                range.selectNodeContents(one);
+                return Math.max(range.getBoundingClientRect().right, one.getBoundingClientRect().right) > edge;
+            })
+            .map((one) => one.innerText);
+    })";
+
+/// What can be operated or is a picture, but would be read aloud without a name.
+fn nameless(browser: &mut Browser) -> Vec<String> {
+    let tree = browser.devtools("Accessibility.getFullAXTree", &json!({}));
+    let named = ["button", "link", "textbox", "searchbox", "checkbox", "image", "table", "dialog"];
+    let text = |node: &Value, field: &str| node[field]["value"].as_str().unwrap_or("").to_owned();
+    let nodes = tree["nodes"].as_array().unwrap().iter();
+    nodes
+        .filter(|node| node["ignored"] != json!(true))
+        .filter(|node| named.contains(&&*text(node, "role")) && text(node, "name").is_empty())
+        .map(Value::to_string)
+        .collect()
 }
 
 fn take_pictures(

@@ -56,7 +56,8 @@ fn body(response: Response) -> Bytes {
 fn every_file_of_the_folder_is_served_as_it_lies_there() {
     for name in sources() {
         let path = if name == "index.html" { "/".to_owned() } else { format!("/dashboard/{name}") };
-        let response = get(&path, &HeaderMap::new()).unwrap_or_else(|| panic!("{path}: not served"));
+        let response =
+            get(&path, &HeaderMap::new()).unwrap_or_else(|| panic!("{path}: not served"));
         assert_eq!(body(response), fs::read(folder().join(&name)).unwrap(), "{name}");
     }
     assert_eq!(sources().len(), FILES.len() + 1);
@@ -112,7 +113,9 @@ fn nothing_but_files_of_this_server_runs() {
 
 #[test]
 fn other_requests_are_not_for_the_dashboard() {
-    for path in ["/dashboard", "/dashboard/", "/dashboard/../Cargo.toml", "/index.html", "/v1/status"] {
+    for path in
+        ["/dashboard", "/dashboard/", "/dashboard/../Cargo.toml", "/index.html", "/v1/status"]
+    {
         assert!(get(path, &HeaderMap::new()).is_none(), "{path}");
     }
     assert!(answer(&Method::POST, "/", &HeaderMap::new()).is_none());

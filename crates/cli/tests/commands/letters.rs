@@ -92,12 +92,12 @@ fn a_failure_is_replayed_without_a_trace() {
         note: nothing was changed in the engine; hint: `statera deadletter redrive <letter>` puts the message back
     "#]].assert_eq(&replay(|_| (200, encode_reply(&Outcome::Complete(Reply::default())))));
     expect![[r#"
-        the function did not run: it asks for states that the request does not have (status 200, <some B>, <some ms>)
+        the function did not run: it asks for states though it has them (status 200, <some B>, <some ms>)
           NAME TYPE EXPIRES
           seen io.statefun.types/int never
 
-        The engine would send the message again with them. The stored request does not have them: the function
-        declares other states now than when the message failed, or the engine did not know them yet.
+        The engine would send the message again and again. A function asks only for states that are not in the
+        request, by the names that it declares.
         note: sending 1 message for `example/cart/Bob` with 1 state (<some B>) to http://127.0.0.1:<port>/cart?debug
         note: nothing was changed in the engine; hint: `statera deadletter redrive <letter>` puts the message back
         exit 1
@@ -133,6 +133,28 @@ fn a_failure_is_replayed_without_a_trace() {
         note: nothing was changed in the engine; hint: `statera deadletter redrive <letter>` puts the message back
         exit 1
     "#]].assert_eq(&replay(|_| (200, b"<html>".to_vec())));
+    expect![[r#"
+        the function did it (status 200, <some B>, <some ms>)
+
+        state
+          NAME TYPE BEFORE AFTER
+          seen io.statefun.types/int 1 1
+        note: sending 1 message for `example/cart/Bob` with 1 state (<some B>) to http://127.0.0.1:<port>/cart?debug
+        note: the function asks for states that the stored request does not have (total); sending it again with what the engine has now
+        note: nothing was changed in the engine; hint: `statera deadletter redrive <letter>` puts the message back
+    "#]].assert_eq(&replay(|mut request| {
+        // It has another state than the one that failed.
+        request.states.retain(|state| &*state.name != "seen");
+        request.states.iter_mut().for_each(|state| state.name = "seen".into());
+        let outcome = match world::count(&request) {
+            Outcome::Incomplete(mut specs) => {
+                specs.iter_mut().for_each(|spec| spec.name = "total".into());
+                Outcome::Incomplete(specs)
+            }
+            complete => complete,
+        };
+        (200, encode_reply(&outcome))
+    }));
     let nobody = format!("deadletter replay {id} --endpoint http://127.0.0.1:1/");
     check(
         &world,

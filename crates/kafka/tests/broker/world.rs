@@ -58,7 +58,10 @@ pub(crate) fn broker(test: &str) -> Option<Arc<Broker>> {
     if let Some(broker) = shared.upgrade() {
         return Some(broker);
     }
-    let broker = Arc::new(Broker::start(&artifacts, &Options::default()));
+    // Some tests write records of 1970, which the broker would soon delete.
+    let settings = vec!["log.retention.ms=-1".to_owned()];
+    let options = Options { settings, ..Options::default() };
+    let broker = Arc::new(Broker::start(&artifacts, &options));
     *shared = Arc::downgrade(&broker);
     Some(broker)
 }

@@ -16,7 +16,7 @@ use statera_e2e::{
 const TYPE: &str = "e2e/Json";
 
 /// What `quantity` is in a message that the cart refuses.
-pub const POISON: &str = "three";
+pub(crate) const POISON: &str = "three";
 
 const CUSTOMERS: [&str; 16] = [
     "ann", "bob", "cleo", "dan", "eve", "finn", "gus", "hana", "ivo", "june", "kai", "lea", "mio",
@@ -48,7 +48,8 @@ fn functions() -> Functions {
             if orders % REMINDER_EVERY == 0 {
                 let id = context.id();
                 let later = Duration::from_secs(600);
-                context.send_after(later, Some("reminder"), ("shop/reminder", &id), order);
+                let token = format!("reminder-{orders}");
+                context.send_after(later, Some(&token), ("shop/reminder", &id), order);
             }
             context.answer(orders);
         })
@@ -105,16 +106,16 @@ spec: {{ shards: 2 }}
 }
 
 /// The shop, running, and the browser.
-pub struct Shop {
-    pub browser: Browser,
-    pub statera: Statera,
-    pub app: App,
+pub(crate) struct Shop {
+    pub(crate) browser: Browser,
+    pub(crate) statera: Statera,
+    pub(crate) app: App,
     load: Option<Load>,
     _functions: FunctionServer,
 }
 
 /// Starts a shop with these further arguments of `statera run`; none if there is no browser.
-pub fn shop(arguments: &[&str]) -> Option<Shop> {
+pub(crate) fn shop(arguments: &[&str]) -> Option<Shop> {
     let browser = match Browser::start() {
         Ok(browser) => browser,
         Err(why) => {
@@ -140,13 +141,13 @@ pub fn shop(arguments: &[&str]) -> Option<Shop> {
 
 impl Shop {
     /// Customers come, from now on.
-    pub fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         let imports = self.app.path("imports.jsonl");
         self.load = Some(Load::start(|| self.statera.client("shop/web"), imports));
     }
 
     /// Sends a message to a cart.
-    pub fn order(&self, customer: &str, order: &Value) {
+    pub(crate) fn order(&self, customer: &str, order: &Value) {
         let target = Target { function: "shop/cart", id: customer };
         let body = order.to_string();
         let sent = self.statera.client("shop/web").send(target, TYPE, None, body.as_bytes());
@@ -154,19 +155,19 @@ impl Shop {
     }
 
     /// Goes to a page of the dashboard, and waits until it shows something.
-    pub fn show(&mut self, page: &str) {
+    pub(crate) fn show(&mut self, page: &str) {
         let url = self.url(page);
         self.browser.open(&url);
         self.wait_for_page();
     }
 
     /// Where a page of the dashboard is.
-    pub fn url(&self, page: &str) -> String {
+    pub(crate) fn url(&self, page: &str) -> String {
         format!("http://{}/#/{page}", self.statera.admin().unwrap())
     }
 
     /// Waits until what was asked for is there.
-    pub fn wait_for_page(&mut self) {
+    pub(crate) fn wait_for_page(&mut self) {
         self.browser.wait(
             "a page",
             "document.querySelector('main h1') && !document.querySelector('.loading')",
@@ -174,7 +175,7 @@ impl Shop {
     }
 
     /// Asks the admin API.
-    pub fn ask(&self, path: &str) -> Value {
+    pub(crate) fn ask(&self, path: &str) -> Value {
         let mut client = Client::new(self.statera.admin().unwrap());
         client.request("GET", path, &[], b"").unwrap().expect(200).json()
     }
@@ -239,7 +240,7 @@ impl Drop for Load {
 }
 
 /// Where screenshots are wanted, if they are: `STATERA_SCREENSHOTS`, from the root of the repository.
-pub fn screenshots() -> Option<PathBuf> {
+pub(crate) fn screenshots() -> Option<PathBuf> {
     let folder = repository().join(std::env::var_os("STATERA_SCREENSHOTS")?);
     std::fs::create_dir_all(&folder).unwrap();
     Some(folder)

@@ -17,7 +17,7 @@ use statera_protocol::{Invocation, OwnedRequest, PersistedValue, decode_request}
 
 use super::detail;
 use crate::client::address::Target;
-use crate::client::admin::{AdminOptions, NoAnswer, reason};
+use crate::client::admin::{Admin, AdminOptions, NoAnswer, known, reason};
 use crate::client::duration;
 use crate::client::http::{Client, HttpError, Order};
 use crate::client::origin::Url;
@@ -50,17 +50,30 @@ struct Stored {
 
 impl Replay {
     pub(crate) async fn run(self, terminal: &mut Terminal<'_>) -> anyhow::Result<ExitCode> {
-        let found = detail(&mut self.admin.open()?, self.id).await?;
-        let stored = Stored::of(&found)?;
+        let mut admin = self.admin.open()?;
+        let found = detail(&mut admin, self.id).await?;
+        let mut stored = Stored::of(&found)?;
         let url = self.url(&stored.request.target.function)?;
         if !self.admin.json {
             stored.announce(&url, terminal)?;
         }
-        let start = Instant::now();
-        let answer = self.send(&url, stored.body.clone()).await?;
-        let verdict = Verdict::of(answer, start.elapsed());
+        let mut verdict = self.send(&url, &stored).await?;
+        let added = stored.missing(&verdict);
+        if !added.is_empty() {
+            if !self.admin.json {
+                terminal.note(&format!(
+                    "the function asks for states that the stored request does not have ({}); sending it again with what \
+                     the engine has now",
+                    added.join(", ")
+                ))?;
+            }
+            stored = stored.with_states(&added, &mut admin).await?;
+            verdict = self.send(&url, &stored).await?;
+        }
         if self.admin.json {
-            terminal.print_json(&verdict.json(&stored.request))?;
+            let mut json = verdict.json(&stored.request);
+            json["added"] = added.into();
+            terminal.print_json(&json)?;
         } else {
             let text = verdict.render(&stored.request, &terminal.style);
             terminal.print(&text)?;
@@ -79,13 +92,15 @@ impl Replay {
         })
     }
 
-    async fn send(&self, url: &Url, body: Bytes) -> anyhow::Result<crate::client::http::Answer> {
+    async fn send(&self, url: &Url, stored: &Stored) -> anyhow::Result<Verdict> {
         let octets = HeaderValue::from_static("application/octet-stream");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, octets.clone()), (ACCEPT, octets)]);
-        let path = url.path.clone();
+        let (path, body) = (url.path.clone(), stored.body.clone());
         let order = Order { method: Method::POST, path, headers, body, time_max: self.timeout };
         let mut client = Client::new(url.origin.clone(), Authorities::default());
-        client.ask(order).await.map_err(|error| no_function(url, error).into())
+        let start = Instant::now();
+        let answer = client.ask(order).await.map_err(|error| no_function(url, error))?;
+        Ok(Verdict::of(answer, start.elapsed()))
     }
 }
 
@@ -121,6 +136,25 @@ impl Stored {
             let id = &letter.letter.id;
             anyhow!("dead letter `{id}` has no message that a function could be sent; hint: see `statera deadletter show {id}`")
         })?;
+        Ok(Stored { body: request.encode().into(), request, is_original: false })
+    }
+
+    /// The names of states that the function asks for and did not get.
+    fn missing(&self, verdict: &Verdict) -> Vec<String> {
+        let is_new = |name: &&str| self.request.states.iter().all(|state| *state.name != **name);
+        verdict.asked_for().filter(is_new).map(str::to_owned).collect()
+    }
+
+    /// With more states, as the engine would send them now.
+    async fn with_states(self, names: &[String], admin: &mut Admin) -> anyhow::Result<Stored> {
+        let Stored { mut request, .. } = self;
+        let path = format!("/v1/state/{}", Target(request.target.clone()).path());
+        let found: api::States = known(admin.get(&path).await?)?;
+        for name in names {
+            let value = found.states.iter().find(|state| state.name == *name);
+            let value = value.map(|state| typed(&state.value));
+            request.states.push(PersistedValue { name: name.as_str().into(), value });
+        }
         Ok(Stored { body: request.encode().into(), request, is_original: false })
     }
 

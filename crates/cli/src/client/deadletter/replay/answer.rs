@@ -51,6 +51,15 @@ impl Verdict {
         Verdict { status, body_bytes, took, kind }
     }
 
+    /// The names of the states that the function asks for.
+    pub(super) fn asked_for(&self) -> impl Iterator<Item = &str> {
+        let specs = match &self.kind {
+            Kind::Incomplete(specs) => &specs[..],
+            _ => &[],
+        };
+        specs.iter().map(|spec| &*spec.name)
+    }
+
     /// Whether the engine would apply it.
     pub(super) fn is_good(&self) -> bool {
         matches!(&self.kind, Kind::Complete(reply) if problems(reply).is_empty())
@@ -72,12 +81,10 @@ impl Verdict {
                     + &effects(reply, request, style)
             }
             Kind::Incomplete(specs) => {
-                head(
-                    Tone::Warn,
-                    "the function did not run: it asks for states that the request does not have",
-                ) + &show::indented(&asked_for(specs, style))
-                    + "\nThe engine would send the message again with them. The stored request does not have them: the function\n\
-                       declares other states now than when the message failed, or the engine did not know them yet.\n"
+                head(Tone::Warn, "the function did not run: it asks for states though it has them")
+                    + &show::indented(&asked_for(specs, style))
+                    + "\nThe engine would send the message again and again. A function asks only for states that are not in the\n\
+                       request, by the names that it declares.\n"
             }
             Kind::Undecodable(error) => {
                 head(Tone::Bad, "the answer is not a reply of a function") + &format!("  {error}\n")
