@@ -96,7 +96,11 @@ fn install_moto(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
 }
 
 fn install_schemathesis(folder: &Path, sources: &Sources) -> anyhow::Result<PathBuf> {
-    install_venv(folder, &sources.sdk.join("schemathesis/requirements.txt"), "import schemathesis")?;
+    install_venv(
+        folder,
+        &sources.sdk.join("schemathesis/requirements.txt"),
+        "import schemathesis",
+    )?;
     Ok(folder.join("bin/schemathesis"))
 }
 

@@ -100,12 +100,15 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &screen);
     }
 
-    /// Chooses the colours that the user's system prefers: `light` or `dark`.
+    /// Chooses the colours that the user's system prefers, `light` or `dark`; and nothing moves.
     ///
     /// # Panics
     /// If the browser refuses.
     pub fn prefer(&mut self, colours: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": colours }]);
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": colours },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 

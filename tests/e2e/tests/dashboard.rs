@@ -81,6 +81,7 @@ fn every_page_shows_what_flows_on_a_laptop_and_on_a_phone() {
     live_figures_move(&mut shop);
     assert_eq!(shop.browser.console(), Vec::<String>::new());
     if let Some(folder) = screenshots() {
+        shop.browser.prefer("light");
         let mut save = |shop: &mut Shop, name: String| {
             std::fs::write(folder.join(name), shop.browser.screenshot()).unwrap();
         };
