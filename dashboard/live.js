@@ -59,9 +59,11 @@ async function listen(signal, onEvent) {
   const own = new AbortController();
   const end = () => own.abort();
   signal.addEventListener('abort', end);
-  let silence = setTimeout(end, SILENCE_MAX);
+  let silence;
   try {
+    // That may take as long as somebody looks for the token.
     const answer = await open('v1/events', { signal: own.signal });
+    silence = setTimeout(end, SILENCE_MAX);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
     for (;;) {
