@@ -23,14 +23,13 @@ use clients::{Consumer, Producer, Seen};
 
 const RECORDS_TOPIC: &str = "records";
 
-/// Before latencies count.
-const WARM_UP_SECONDS: u64 = 3;
-
 /// How long all receipts may take.
 const RECEIPTS_MAX: Duration = Duration::from_secs(600);
 
 /// As a broker for others than tests is run.
 const JAVA: [&str; 2] = ["-Xmx1g", "-XX:TieredStopAtLevel=4"];
+
+const NO_KAFKA: &str = "no Kafka is named; hint: `cargo xtask components` installs it, and tells which variable to set";
 
 #[derive(Args)]
 pub(crate) struct Kafka {
@@ -38,13 +37,16 @@ pub(crate) struct Kafka {
     common: Common,
     /// The folder of the jars of Apache Kafka; `cargo xtask components` installs and names it
     #[arg(long, env = VARIABLE, value_name = "DIR")]
-    kafka: PathBuf,
+    kafka: Option<PathBuf>,
     /// Records a second while latency is measured
     #[arg(long, default_value_t = 1000)]
     rate: u64,
     /// How long latency is measured
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// How long records flow before that; Java is slow until it has compiled the broker's code
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    warm_up: u64,
     /// Records that wait in the topic when throughput is measured
     #[arg(long, default_value_t = 200_000)]
     backlog: u64,
@@ -81,7 +83,7 @@ impl Kafka {
         let consumer = world.consumer(self, origin)?;
         let subject = world.setup.start(program)?;
         let mut producer = world.producer(self, origin)?;
-        let warm_up = self.rate * WARM_UP_SECONDS;
+        let warm_up = self.rate * self.warm_up;
         producer.send_paced(warm_up, self.rate)?;
         consumer.wait_for(warm_up, RECEIPTS_MAX)?;
         let count = self.rate * self.seconds;
@@ -189,7 +191,7 @@ impl World {
         let folder = tempfile::tempdir_in(&options.common.dir)?;
         let settings =
             Options { java: JAVA.map(str::to_owned).to_vec(), figures: true, ..Options::default() };
-        let artifacts = Artifacts::new(&options.kafka);
+        let artifacts = Artifacts::new(options.kafka.clone().context(NO_KAFKA)?);
         let cluster = Cluster::start(&artifacts, folder.path(), &settings)?;
         let partitions = u32::from(options.partitions);
         cluster.create_topics(&[(RECORDS_TOPIC, partitions), (RECEIPTS_TOPIC, partitions)])?;
