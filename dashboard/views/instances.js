@@ -2,8 +2,8 @@
 
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { count, functionLink, when } from '../format.js';
-import { address, empty, facts, filter, name, page, pager, panel, pauseButton, pausedNote, phase, said, table, compactValue, value } from '../ui.js';
+import { bytes, count, functionLink, ms, when } from '../format.js';
+import { address, empty, facts, filter, name, page, pager, panel, pauseButton, pausedNote, phase, pill, said, table, compactValue, value } from '../ui.js';
 import { instanceColumns } from './functions.js';
 
 const PAGE = 50;
@@ -60,9 +60,30 @@ export const one = {
     panel('State', {}, states(found.states, 'It has no state.')),
     panel('Mailbox', {}, mailbox(found)),
     panel('Sent for later', {}, timerTable(found.timers, ['Due', 'To', 'Message'], 'It has sent nothing for later.'),
-      !found.timersComplete && h('p', { class: 'note' }, 'There may be more: not all were looked at.')));
+      !found.timersComplete && h('p', { class: 'note' }, 'There may be more: not all were looked at.')),
+    panel('Last invocations', {}, invocations(found.recent ?? [])));
   },
 };
+
+const OUTCOMES = { ok: ['ok', 'ok'], retry: ['warn', 'tried again'], deadLetter: ['bad', 'dead letter'], paused: ['held', 'paused'] };
+
+const invocations = (all) =>
+  table({
+    caption: 'Last invocations',
+    rows: all.map((invocation, index) => ({ ...invocation, index })),
+    key: (invocation) => `${invocation.at} ${invocation.index}`,
+    columns: [
+      { name: 'Ended', cell: (invocation) => when(invocation.at) },
+      { name: 'Outcome', cell: (invocation) => pill(...OUTCOMES[invocation.outcome]) },
+      { name: 'Took', numeric: true, cell: (invocation) => ms(invocation.durationMs) },
+      { name: 'Messages', numeric: true, cell: (invocation) => count(invocation.messages) },
+      { name: 'Request', numeric: true, cell: (invocation) => bytes(invocation.bytes) },
+      ...(all.some((invocation) => invocation.reason)
+        ? [{ name: 'Reason', wide: true, cell: (invocation) => (invocation.reason ? said(invocation.reason) : '–') }]
+        : []),
+    ],
+    empty: empty('None yet.', h('p', {}, 'Those that succeed are shown from the first look at this page on; those that fail always.')),
+  });
 
 function failure(failing) {
   return h('div', { class: 'banner bad', key: 'failure', role: 'group', 'aria-label': 'Last failure' },

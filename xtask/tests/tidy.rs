@@ -210,3 +210,61 @@ fn every_page_has_one_title_and_no_dead_links() {
         }
     }
 }
+
+/// The macro calls of this name in a source, from the name to the parenthesis that closes them, with their lines.
+fn calls<'a>(text: &'a str, name: &str) -> Vec<(usize, &'a str)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(&format!("{name}!(")) {
+        let is_part = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let line = text[..at].lines().count();
+        let is_comment = text[..at].lines().last().is_some_and(|line| line.contains("//"));
+        if is_part || is_comment {
+            continue;
+        }
+        let mut depth = 0;
+        let end = text[at..].find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ')' && depth == 0
+        });
+        let end = end.unwrap_or_else(|| panic!("`{name}!` in line {line} has no end"));
+        found.push((line, &text[at..=at + end]));
+    }
+    found
+}
+
+/// The sources of our crates, without their tests.
+fn sources() -> Vec<PathBuf> {
+    let is_source = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "src");
+    files(&root().join("crates"), "rs").into_iter().filter(is_source).collect()
+}
+
+#[test]
+fn every_warning_and_error_of_the_log_has_a_code() {
+    let mut count = 0;
+    for file in sources() {
+        let text = read(&file);
+        for (line, call) in ["warn", "error"].iter().flat_map(|name| calls(&text, name)) {
+            let place = format!("{}:{line}", file.display());
+            assert!(call.contains("code ="), "{place} logs without a code: {call}");
+            assert!(!call.contains("as &dyn"), "{place} logs no causes in JSON: use `Chain`");
+            count += 1;
+        }
+    }
+    assert!(count >= 30, "only {count} found: has the form of the sources changed?");
+}
+
+#[test]
+fn every_code_is_used() {
+    let codes = root().join("crates/model/src/codes.rs");
+    let used: String = sources().into_iter().filter(|file| *file != codes).map(read).collect();
+    let text = read(&codes);
+    let table = text.split("\ncodes! {").nth(1).expect("the table of codes");
+    let rows = table.lines().take_while(|line| *line != "}");
+    for name in rows.filter_map(|line| line.split_whitespace().nth(1)) {
+        let is_used = used.match_indices(name).any(|(at, _)| {
+            !used[at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                && used[..at].ends_with("codes::")
+        });
+        assert!(is_used, "nobody uses the code `{name}`");
+    }
+}

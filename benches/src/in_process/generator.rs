@@ -190,6 +190,6 @@ where
 
     fn record(&self, number: u64) -> SourceRecord {
         let (target, argument) = (self.make)(number);
-        SourceRecord::Message { targets: vec![target], argument }
+        SourceRecord::Message { targets: vec![target], argument, trace: None }
     }
 }

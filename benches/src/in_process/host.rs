@@ -51,6 +51,7 @@ impl Host {
             data: job.data.clone(),
             egresses: Vec::new(),
             functions: functions.collect(),
+            tracer: None,
         })?;
         Ok(Host { engine: worker.engine(), worker, probe: Name::parse(PROBE)? })
     }
@@ -90,7 +91,7 @@ impl Host {
 
 pub(super) async fn probe(engine: &Engine, name: &Name, nth: u64) -> anyhow::Result<()> {
     let target = Address::new(name.clone(), nth % PROBES);
-    let request = Request { target, argument: 1_i64.into_value()?, idempotency_key: None };
+    let request = Request { target, argument: 1_i64.into_value()?, idempotency_key: None, trace: None };
     match engine.call(request).await? {
         Answer::Value(_) => Ok(()),
         Answer::DeadLettered { reason, .. } => bail!("a call became a dead letter: {reason}"),

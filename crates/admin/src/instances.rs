@@ -1,10 +1,10 @@
 //! Instances and timers in the forms of the API, and where their pages end.
 
-use statera_core::TimerPlace;
+use statera_core::{Follows, TimerPlace};
 use statera_core::keys::DelayedKey;
 use statera_core::values::Delayed;
 use statera_model::{Address, KeyGroup, Millis};
-use statera_runtime::{Instance, InstancePage, InstancePlace, Timers};
+use statera_runtime::{Instance, InstancePage, InstancePlace, RecentInvocation, Timers};
 
 use crate::handler::phase;
 use crate::path::next_text;
@@ -70,6 +70,25 @@ pub(crate) fn detail(address: &Address, instance: &Instance) -> api::InstanceDet
         mailbox: mailbox.map(|mail| lists::message(mail.caller.as_ref(), &mail.argument)).collect(),
         timers: instance.timers.iter().map(timer).collect(),
         timers_complete: instance.timers_complete,
+        recent: instance.recent.iter().map(recent).collect(),
+    }
+}
+
+fn recent(invocation: &RecentInvocation) -> api::RecentInvocation {
+    let failure = invocation.failure.as_ref();
+    let outcome = failure.map_or(api::InvocationOutcome::Ok, |failure| match failure.follows {
+        Follows::Retry => api::InvocationOutcome::Retry,
+        Follows::DeadLetter => api::InvocationOutcome::DeadLetter,
+        Follows::Pause => api::InvocationOutcome::Paused,
+    });
+    api::RecentInvocation {
+        at: rfc3339(invocation.at),
+        duration_ms: invocation.took.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
+        messages: invocation.messages,
+        bytes: invocation.bytes,
+        outcome,
+        reason: failure.map(|failure| failure.reason.to_string()),
+        attempts: failure.map(|failure| failure.attempts),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use hyper::header::{self, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
+use statera_model::{Chain, codes};
 use statera_runtime::QueryError;
 
 use crate::answers::{Response, json};
@@ -181,12 +182,13 @@ impl From<QueryError> for Problem {
             QueryError::Stopping => Problem::stopping(),
             QueryError::Store(_) | QueryError::Corrupt(_) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    code = %codes::ADMIN_REQUEST_FAILED,
+                    error = %Chain(&error),
                     "an admin request failed"
                 );
                 Problem::new(
                     Code::StoreFailed,
-                    chain(&error),
+                    Chain(&error).to_string(),
                     "look at the log of the engine; its disk may be full or broken",
                 )
             }
@@ -194,12 +196,3 @@ impl From<QueryError> for Problem {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
-}

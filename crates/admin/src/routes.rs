@@ -271,7 +271,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "/v1/instances/{namespace}/{type}/{id}",
         Operation::Instance,
         Form("InstanceDetail"),
-        "An instance: what it does, its state, its mailbox and what it has sent for later. Of one that never was, \
+        "An instance: what it does, its state, its mailbox, what it has sent for later, and its last invocations. Of one that never was, \
          nothing is known, which is no error.",
     )
     .with(&[

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use statera_model::codes;
 use statera_ports::BoxFuture;
 use statera_runtime::Engine;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -185,7 +186,7 @@ async fn accept(
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "the admin API cannot accept connections for now");
+                tracing::warn!(code = %codes::ADMIN_UNREACHABLE, %error, "the admin API cannot accept connections for now");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

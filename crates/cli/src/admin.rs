@@ -84,7 +84,9 @@ impl Log {
                 Box::new(move |filter| handle.reload(filter))
             }
             LogFormat::Json => {
-                let log = log.json().with_filter_reloading();
+                // Fields that lie side by side are what systems that gather logs search in without being told.
+                let log = log.json().flatten_event(true).with_current_span(false);
+                let log = log.with_span_list(false).with_filter_reloading();
                 let handle = log.reload_handle();
                 log.init();
                 Box::new(move |filter| handle.reload(filter))

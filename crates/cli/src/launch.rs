@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use statera_admin::AdminServer;
 use statera_config::{Application, Changes, Egress, Ingress};
-use statera_model::Name;
+use statera_model::{Chain, Name, codes};
 use statera_ports::{self as ports, Engine as _};
 use statera_runtime::{Engine, EngineError, Options, ReloadError, Worker, check_endpoints};
+use statera_trace::Exporter;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,8 @@ pub(crate) struct Launched {
     worker: Worker,
     parts: BTreeMap<Place, Running>,
     admin: Option<Admin>,
+    /// What sends traces, which outlives all else so that the last spans leave.
+    exporter: Option<Running>,
     addresses: Vec<(String, SocketAddr)>,
 }
 
@@ -68,7 +71,8 @@ pub(crate) fn launch(
         bound.extend(open.server.map(|server| (Role::Egress, Part::Connector(server))));
     }
     let ingresses = application.ingresses.clone();
-    let worker = Worker::start(Options { application, data, egresses, functions })?;
+    let (tracer, exporter) = statera_trace::open(&application.engine.traces)?.unzip();
+    let worker = Worker::start(Options { application, data, egresses, functions, tracer })?;
     let engine = worker.engine();
     for spec in &ingresses {
         bound.push((Role::Ingress, parts::ingress(spec, &engine)?));
@@ -81,7 +85,8 @@ pub(crate) fn launch(
         parts.insert((role, part.id().clone()), start(part, &engine));
     }
     addresses.extend(admin.iter().map(|admin| ("admin".to_owned(), admin.local_addr())));
-    Ok(Launched { worker, parts, admin: admin.map(run_admin), addresses })
+    let exporter = exporter.map(run_exporter);
+    Ok(Launched { worker, parts, admin: admin.map(run_admin), exporter, addresses })
 }
 
 fn run_admin(server: AdminServer) -> Admin {
@@ -90,10 +95,16 @@ fn run_admin(server: AdminServer) -> Admin {
         // An error means that nobody is left who could stop it: then it stops, too.
         let stopped = Box::pin(async { drop(stopped.await) });
         if let Err(error) = server.run(stopped).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the admin API has stopped");
+            tracing::error!(code = %codes::ADMIN_STOPPED, error = %Chain(&error), "the admin API has stopped");
         }
     });
     Admin { stop, running }
+}
+
+fn run_exporter(exporter: Exporter) -> Running {
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(exporter.run(async { drop(stopped.await) }));
+    Running { stop, task }
 }
 
 /// Runs an ingress or an egress's server. If it fails the others go on, and it is said once.
@@ -110,8 +121,7 @@ fn start(part: Part, engine: &Engine) -> Running {
             }
         });
         if let Err(error) = part.run(stop).await {
-            let error: &dyn std::error::Error = &*error;
-            tracing::error!(%id, error, "an ingress has stopped");
+            tracing::error!(code = %codes::INGRESS_STOPPED, %id, error = %Chain(&*error), "an ingress has stopped");
         }
     });
     Running { stop, task }
@@ -123,7 +133,7 @@ impl Running {
         let Running { stop, mut task } = self;
         let _ = stop.send(());
         if tokio::time::timeout(INGRESS_STOP_MAX, &mut task).await.is_err() {
-            tracing::warn!(%id, "an ingress did not stop in time, and is cut off");
+            tracing::warn!(code = %codes::INGRESS_CUT_OFF, %id, "an ingress did not stop in time, and is cut off");
             task.abort();
             let _ = task.await;
         }
@@ -175,7 +185,7 @@ impl Launched {
                 Err(error) => {
                     let error =
                         format!("ingress `{}` is closed: {}", spec.id(), crate::chain(&error));
-                    tracing::error!(id = %spec.id(), error, "an ingress could not be opened anew");
+                    tracing::error!(code = %codes::INGRESS_NOT_OPENED, id = %spec.id(), error, "an ingress could not be opened anew");
                     failed.push(error);
                 }
             }
@@ -213,14 +223,19 @@ impl Launched {
             }
         };
         if tokio::time::timeout(INGRESSES_STOP_MAX, ended).await.is_err() {
-            tracing::warn!("some ingresses did not stop in time");
+            tracing::warn!(code = %codes::INGRESS_CUT_OFF, "some ingresses did not stop in time");
         }
         if let Some(Admin { stop, running }) = self.admin {
             // What is wrong with it has been said by itself.
             let _ = stop.send(());
             let _ = running.await;
         }
-        Ok(self.worker.stop().await?)
+        let stopped = self.worker.stop().await;
+        if let Some(Running { stop, task }) = self.exporter {
+            let _ = stop.send(());
+            let _ = task.await;
+        }
+        Ok(stopped?)
     }
 }
 

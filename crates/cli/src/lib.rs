@@ -7,6 +7,8 @@
 mod admin;
 mod client;
 mod configuration;
+mod explain;
+mod failure;
 mod launch;
 mod pages;
 mod parts;
@@ -43,6 +45,8 @@ enum Command {
     Validate(Validate),
     #[command(flatten)]
     Client(client::ClientCommand),
+    /// See what a code of the log means, and what to do
+    Explain(explain::Explain),
     /// Write what a shell needs to complete commands
     Completions(pages::Completions),
     /// Write man pages
@@ -63,13 +67,14 @@ pub fn run(functions: Vec<Arc<dyn Embedded>>) -> ExitCode {
         Some(Command::Validate(validate)) => validate.execute(&functions),
         Some(Command::Quickstart(quickstart)) => quickstart.execute(),
         Some(Command::Client(client)) => client.execute(),
+        Some(Command::Explain(explain)) => explain.execute(),
         Some(Command::Completions(completions)) => completions.execute(Arguments::command()),
         Some(Command::Man(man)) => man.execute(Arguments::command()),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            failure::tell(&error, admin::LogFormat::Human);
             ExitCode::FAILURE
         }
     }

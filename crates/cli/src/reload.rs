@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use statera_admin::{ReloadControl, ReloadRefused, api};
 use statera_config::{Difference, Loaded, Problems};
+use statera_model::codes;
 use statera_ports::BoxFuture;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -52,11 +53,13 @@ pub(crate) async fn serve(
         let answer = reload(launched, &load).await;
         match &answer {
             Ok(reloaded) => {
-                reloaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                for warning in &reloaded.warnings {
+                    tracing::warn!(code = %codes::CONFIGURATION_DOUBTFUL, "{warning}");
+                }
                 tracing::info!("{}", summary(reloaded));
             }
             Err(ReloadRefused::Configuration(error)) => {
-                tracing::error!("the configuration is not reloaded: {error}");
+                tracing::error!(code = %codes::RELOAD_REFUSED, "the configuration is not reloaded: {error}");
             }
             Err(ReloadRefused::Stopping) => {}
         }

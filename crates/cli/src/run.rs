@@ -7,11 +7,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, FromArgMatches};
 use statera_config::Application;
+use statera_model::codes;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Functions;
 use crate::admin::{AdminFlags, Log, LogFormat};
 use crate::configuration::Configuration;
+use crate::failure::{self, Coded};
 use crate::launch::{Launched, launch};
 use crate::reload;
 
@@ -46,20 +48,40 @@ impl Default for Run {
 
 impl Run {
     pub(crate) fn execute(self, functions: Functions) -> anyhow::Result<ExitCode> {
+        let format = self.log_format;
+        let log = Log::init(&self.log, format)?;
+        Ok(self.run(functions, log).unwrap_or_else(|error| {
+            failure::tell(&error, format);
+            ExitCode::FAILURE
+        }))
+    }
+
+    fn run(self, functions: Functions, log: Log) -> anyhow::Result<ExitCode> {
+        let format = self.log_format;
         let loaded = match self.configuration.load(&functions) {
             Ok(loaded) => loaded,
             Err(problems) => {
-                eprintln!("{problems}");
+                match format {
+                    LogFormat::Human => eprintln!("{problems}"),
+                    LogFormat::Json => {
+                        tracing::error!(code = %codes::CONFIGURATION_WRONG, "{problems}");
+                    }
+                }
                 return Ok(ExitCode::from(WRONG_CONFIGURATION));
             }
         };
         let built_in = self.configuration.is_built_in(&functions);
-        let log = Log::init(&self.log, self.log_format)?;
-        let mut admin = self.admin.settings(Some(Arc::new(log)))?;
+        let admin = self.admin.settings(Some(Arc::new(log)));
+        let mut admin = admin.map_err(|error| Coded::of(codes::ADMIN_SETTINGS, &error))?;
         let (control, asked) = reload::channel();
         admin.reload = Some(Arc::new(control));
         for warning in &loaded.warnings {
-            eprintln!("{warning}\n");
+            match format {
+                LogFormat::Human => eprintln!("{warning}\n"),
+                LogFormat::Json => {
+                    tracing::warn!(code = %codes::CONFIGURATION_DOUBTFUL, "{warning}");
+                }
+            }
         }
         io_runtime()?.block_on(async {
             let mut interrupt =
@@ -78,22 +100,24 @@ impl Run {
                 _ = terminate.recv() => None,
                 never = reload::serve(&mut launched, asked, hangup, load) => match never {},
             };
-            if failure.is_none() {
-                tracing::info!("stopping; once more to stop at once");
+            let failed = failure.is_some();
+            match failure {
+                Some(failure) => {
+                    let failure = anyhow::Error::new(failure).context("the engine stopped");
+                    failure::tell(&failure, format);
+                }
+                None => tracing::info!("stopping; once more to stop at once"),
             }
             tokio::select! {
-                stopped = launched.stop() => match failure {
-                    // It is said below, and once.
-                    Some(_) => {}
-                    None => stopped?,
+                stopped = launched.stop() => match failed {
+                    // It was said above, and once.
+                    true => {}
+                    false => stopped?,
                 },
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            match failure {
-                None => Ok(ExitCode::SUCCESS),
-                Some(failure) => Err(anyhow::Error::new(failure).context("the engine stopped")),
-            }
+            Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         })
     }
 }
@@ -101,10 +125,13 @@ impl Run {
 /// Who has written no configuration needs to be told what to do about the ingress in the one that is built in.
 fn explain(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
-        Some(statera_connectors::Error::AddressInUse { address, .. }) => anyhow::anyhow!(
-            "cannot listen on `{address}` for messages: the address is in use; hint: stop the program that \
-             uses it, set another as `STATERA_INGRESS=127.0.0.1:8081`, or write a `module.yaml`"
-        ),
+        Some(statera_connectors::Error::AddressInUse { address, .. }) => {
+            let text = format!(
+                "cannot listen on `{address}` for messages: the address is in use; hint: stop the program that \
+                 uses it, set another as `STATERA_INGRESS=127.0.0.1:8081`, or write a `module.yaml`"
+            );
+            Coded::new(codes::LISTEN_FAILED, text).into()
+        }
         _ => error,
     }
 }

@@ -106,6 +106,7 @@ fn fixed_settings(running: &EngineSettings, wanted: &EngineSettings) -> Vec<Stri
         durability,
         failures: _,
         idempotency_retention,
+        traces,
     } = wanted;
     let (a, b, c) = (&running.epochs, &running.memory, &running.limits);
     let names = named([
@@ -122,6 +123,7 @@ fn fixed_settings(running: &EngineSettings, wanted: &EngineSettings) -> Vec<Stri
         ("limits.idempotencyKeys", c.idempotency_keys != limits.idempotency_keys),
         ("durability", running.durability != *durability),
         ("idempotencyRetention", running.idempotency_retention != *idempotency_retention),
+        ("traces", running.traces != *traces),
     ]);
     let refusal =
         |name| format!("`{name}` is fixed while the engine runs; hint: restart to change it");

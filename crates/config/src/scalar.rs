@@ -55,6 +55,14 @@ pub(crate) fn integer_between(text: &str, min: u64, max: u64) -> Parsed<u64> {
     }
 }
 
+/// A number from 0 to 1.
+pub(crate) fn share(text: &str) -> Parsed<f64> {
+    let number = text.trim().parse::<f64>().ok();
+    number.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
+        Wrong::new(format!("{} is not a share", quoted(text)), "write a number from 0 to 1, such as `0.01`")
+    })
+}
+
 pub(crate) fn count(text: &str) -> Parsed<usize> {
     integer_between(text, 1, u64::from(u32::MAX)).map(|count| count as usize)
 }

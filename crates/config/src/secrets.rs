@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-const WORDS: &[&str] = &["password", "passphrase", "secret", "token", "jaas", "userinfo", "keypem"];
+const WORDS: &[&str] = &["password", "passphrase", "secret", "token", "jaas", "userinfo", "keypem", "authorization", "apikey"];
 
 /// Whether this is the name of a secret, or a path that contains one.
 pub(crate) fn is_named(name: &str) -> bool {

@@ -307,6 +307,33 @@ pub struct EngineSettings {
     pub failures: FailureSettings,
     /// How long idempotency keys are remembered. Default 1 h.
     pub idempotency_retention: Duration,
+    /// Distributed traces.
+    pub traces: TraceSettings,
+}
+
+/// Distributed traces.
+#[derive(Clone, PartialEq)]
+pub struct TraceSettings {
+    /// The URL of a collector that takes OTLP over HTTP. `None`: there are no traces.
+    pub endpoint: Option<String>,
+    /// The share of messages from outside that are traced if their sender does not say. Default 1.
+    pub sample: f64,
+    /// What the collector shall know us as. Default `statera`.
+    pub service_name: String,
+    /// Sent to the collector. May hold secrets.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for TraceSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("TraceSettings")
+            .field("endpoint", &self.endpoint)
+            .field("sample", &self.sample)
+            .field("service_name", &self.service_name)
+            .field("headers", &headers)
+            .finish()
+    }
 }
 
 /// The pace of epochs.

@@ -64,6 +64,7 @@ mod tests {
         let batch = SinkBatch {
             epoch: Epoch(1),
             records: vec![TypedValue::new("a/b", b"1"), TypedValue::new("a/b", b"2")],
+            traces: Vec::new(),
         };
         LineSink(Arc::clone(&out)).write(batch).await.unwrap();
         expect_test::expect![[r#"
@@ -84,7 +85,7 @@ mod tests {
                 Ok(())
             }
         }
-        let batch = SinkBatch { epoch: Epoch(1), records: vec![TypedValue::new("a/b", b"1")] };
+        let batch = SinkBatch { epoch: Epoch(1), records: vec![TypedValue::new("a/b", b"1")], traces: Vec::new() };
         let error = LineSink(Arc::new(Mutex::new(Closed))).write(batch).await.unwrap_err();
         assert_eq!(error.to_string(), "cannot write to the standard output");
     }

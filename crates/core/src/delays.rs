@@ -123,6 +123,10 @@ impl Delays {
         taken
     }
 
+    pub(crate) fn next_key(&self) -> Option<DelayedKey> {
+        self.pending.first().map(|place| place.key)
+    }
+
     pub(crate) fn next_due(&self) -> Option<Millis> {
         self.pending.first().map(|place| place.key.due)
     }

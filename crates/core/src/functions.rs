@@ -182,19 +182,26 @@ impl Gate {
         }
     }
 
-    /// The function answered: the endpoint lives.
-    pub(crate) fn answered(&mut self) {
+    /// The function answered: the endpoint lives. Returns whether that is news.
+    pub(crate) fn answered(&mut self) -> bool {
+        let was_closed = self.is_tripped();
         *self = Gate::Open { unavailable: 0 };
+        was_closed
     }
 
-    /// The function asked for states: the same invocation goes ahead again, the others wait for it.
-    pub(crate) fn incomplete(&mut self) {
-        if let Gate::Tripped { .. } = self {
-            self.answered();
-        }
+    pub(crate) fn is_tripped(&self) -> bool {
+        matches!(self, Gate::Tripped { .. })
     }
 
-    pub(crate) fn unavailable(&mut self, now: Millis, policy: &Policy) {
+    /// The function asked for states: the same invocation goes ahead again, the others wait for it. Returns whether it is
+    /// news that it answers.
+    pub(crate) fn incomplete(&mut self) -> bool {
+        self.is_tripped() && self.answered()
+    }
+
+    /// Nobody answered. Returns whether that is news.
+    pub(crate) fn unavailable(&mut self, now: Millis, policy: &Policy) -> bool {
+        let was_open = !self.is_tripped();
         let tripped = |backoff_ms| {
             let next_probe = now.after(backoff_ms);
             Gate::Tripped { next_probe, backoff_ms, probing: false }
@@ -208,7 +215,8 @@ impl Gate {
                 tripped((backoff_ms * 2).min(policy.backoff_max_ms))
             }
             // It was under way when the endpoint went down, as many others may have been: that is no news.
-            Gate::Tripped { .. } => return,
+            Gate::Tripped { .. } => return false,
         };
+        was_open && self.is_tripped()
     }
 }

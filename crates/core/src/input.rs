@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Outcome, TypedValue};
+use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Outcome, TraceContext, TypedValue};
 use statera_ports::{Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch};
 
 use crate::keys::Halt;
+use crate::shard::News;
 use crate::values::{Mail, Paused, StateValue};
 
 /// The function type of waiting calls. The id of such an address is `<key group>.<unique>`, so that the answer comes
@@ -157,7 +158,7 @@ pub enum Effect {
         /// The other shard.
         shard: u16,
         /// The message.
-        message: Box<PeerMessage>,
+        item: PeerItem,
     },
     /// Hand a marker to every other shard, behind everything sent before.
     Marker(Arc<Cut>),
@@ -172,6 +173,8 @@ pub enum Effect {
     },
     /// What a redrive, discard or resume named is not there.
     Unknown(Ticket),
+    /// Something that those who watch want to know. Nothing has to be done about it.
+    News(Box<News>),
 }
 
 /// Names somebody who waits for this shard.
@@ -199,6 +202,8 @@ pub struct InvocationId {
 pub enum PeerItem {
     /// A message for an address of the receiver.
     Message(Box<PeerMessage>),
+    /// The same for one that belongs to a trace.
+    Traced(Box<(PeerMessage, TraceContext)>),
     /// The sender has taken this cut: what it sends from here on belongs to the next epoch.
     Marker(Arc<Cut>),
 }
@@ -261,6 +266,8 @@ pub struct EgressRecord {
     pub egress: EgressId,
     /// What leaves.
     pub value: TypedValue,
+    /// The span that it follows from, if it is traced.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// How urgently a shard wants to be cut.

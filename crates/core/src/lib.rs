@@ -21,7 +21,7 @@
 //!
 //! // A message comes in; its function is to be invoked.
 //! let target = Address::new(FunctionType::parse("demo/counter")?, "a");
-//! let request = Request { target, argument: TypedValue::new("demo/Add", b""), idempotency_key: None };
+//! let request = Request { target, argument: TypedValue::new("demo/Add", b""), idempotency_key: None, trace: None };
 //! shard.apply(Input::Request { ticket: Ticket(7), request, kind: RequestKind::Send }, now, &mut effects);
 //! let Some(Effect::Invoke(invocation)) = effects.pop() else { panic!() };
 //!
@@ -52,6 +52,7 @@ mod mailbox;
 mod outbox;
 mod pending;
 mod shard;
+mod traces;
 pub mod values;
 
 pub use figures::{Failures, FunctionFigures};
@@ -62,6 +63,7 @@ pub use input::{
     Reload, RequestKind, Ticket, Wants,
 };
 pub use shard::{
-    Activity, Answers, Failing, Figures, Inspected, Inspection, Invocation, Presence, RestoreError,
-    Shard, TimerPage, TimerPlace, TimerQuery,
+    Activity, Answers, Attempted, Buried, BuriedWhat, FailedInvocation, Failing, Figures, Follows,
+    Inspected, Inspection, Invocation, News, Presence, RestoreError, Shard, TimerPage, TimerPlace,
+    TimerQuery,
 };

@@ -7,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
-use statera_model::Name;
+use statera_model::{codes, Name};
 
 use crate::error::Error;
 use crate::properties::{NO_TLS, Refused, Translated};
@@ -32,7 +32,7 @@ pub(crate) fn configure(id: &Name, translated: &Translated) -> Result<ClientConf
         config.set(name, value);
     }
     for warning in &translated.warnings {
-        tracing::warn!(%id, "{warning}");
+        tracing::warn!(code = %codes::CONFIGURATION_DOUBTFUL, %id, "{warning}");
     }
     Ok(config)
 }
@@ -90,7 +90,7 @@ impl Link {
             let brokers = &self.brokers;
             let last = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
             let reason = if last.is_empty() { reason } else { &*last };
-            tracing::warn!(id = %self.id, %brokers, reason, "the Kafka brokers cannot be reached; waiting for them");
+            tracing::warn!(code = %codes::KAFKA_UNREACHABLE, id = %self.id, %brokers, reason, "the Kafka brokers cannot be reached; waiting for them");
         }
     }
 
@@ -127,7 +127,7 @@ impl Link {
                 | Code::PartitionEOF
                 | Code::Fatal,
             ) => tracing::debug!(id = %self.id, %error, reason, "the Kafka client reports"),
-            _ => tracing::warn!(id = %self.id, %error, reason, "the Kafka client reports"),
+            _ => tracing::warn!(code = %codes::KAFKA_CLIENT, id = %self.id, %error, reason, "the Kafka client reports"),
         }
     }
 
@@ -142,7 +142,7 @@ impl Link {
             | RDKafkaLogLevel::Warning
                 if !CONNECTIONS.contains(&facility) && !message.ends_with("retrying") =>
             {
-                tracing::warn!(id = %self.id, facility, "librdkafka: {message}");
+                tracing::warn!(code = %codes::KAFKA_CLIENT, id = %self.id, facility, "librdkafka: {message}");
             }
             _ => tracing::debug!(id = %self.id, facility, "librdkafka: {message}"),
         }

@@ -27,3 +27,6 @@ mod properties;
 pub use egress::egress;
 pub use error::Error;
 pub use ingress::KafkaIngress;
+
+/// The header that says which span a record follows from, of the W3C trace context.
+const TRACEPARENT: &str = "traceparent";

@@ -10,9 +10,9 @@ use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use statera_http::{Http, HttpError, Response};
 
 use crate::credentials::{Credentials, CredentialsError};
-use crate::http::{Http, HttpError, Response};
 use crate::sigv4::{Scope, Unsigned, authorization};
 use crate::time;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use statera_config::{AwsCredentials, AwsRegion};
-use statera_model::Name;
+use statera_http::{Http, Origin, Timeouts};
+use statera_model::{codes, Name};
 
 use crate::Error;
 use crate::api::Api;
 use crate::credentials::{Credentials, machine_region, profile_region};
 use crate::environment::Environment;
-use crate::http::{Http, Origin, Timeouts};
 
 const TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(10), request: Duration::from_secs(30) };
@@ -41,7 +41,7 @@ pub(crate) async fn connect(service: Service<'_>, environment: &Environment) -> 
     let (origin, _) = Origin::parse(&endpoint).ok_or_else(|| invalid("it is not a URL".into()))?;
     let authorities = environment.path("AWS_CA_BUNDLE");
     let http = Http::new(origin, timeouts, authorities.as_deref())
-        .map_err(|error| invalid(error.to_string()))?;
+        .map_err(|error| invalid(format!("{error}; hint: `AWS_CA_BUNDLE` names them")))?;
     let credentials = Credentials::new(credentials.clone(), environment.clone());
     Ok(Api::new(http, region, Arc::new(credentials)))
 }
@@ -103,7 +103,7 @@ impl<'p> Properties<'p> {
     pub(crate) fn warn_of_others(&self, id: &Name) {
         for name in self.given.keys().filter(|name| !self.used.iter().any(|used| same(name, used)))
         {
-            tracing::warn!(%id, property = name, "this property has no effect");
+            tracing::warn!(code = %codes::CONFIGURATION_DOUBTFUL, %id, property = name, "this property has no effect");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use statera_config as config;
 use statera_config::{KinesisStartup, StreamRoute};
-use statera_model::Name;
+use statera_model::{codes, Name};
 use statera_ports::{BoxFuture, Engine, SourceBatch, SourceId};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -187,7 +187,7 @@ impl Stream {
             match self.list().await {
                 Err(error) if error.kind == Kind::NotFound => {
                     if !std::mem::replace(&mut said, true) {
-                        tracing::warn!(id = %self.shared.id, stream = self.route.name, "waiting for the stream");
+                        tracing::warn!(code = %codes::STREAM_MISSING, id = %self.shared.id, stream = self.route.name, "waiting for the stream");
                     }
                     backoff.pause().await;
                 }

@@ -24,7 +24,6 @@ mod credentials;
 mod egress;
 mod environment;
 mod error;
-mod http;
 mod ingress;
 mod lineage;
 mod position;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use statera_model::Name;
+use statera_model::{Chain, Name, codes};
 use tokio::time::sleep;
 
 use crate::api::{ApiError, Kind};
@@ -37,8 +37,7 @@ where
             Err(error) if passes(error.kind) => {
                 // Throttling is how the service says that others read the same shard.
                 if failures == 0 && error.kind != Kind::Throttled {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%id, error, "Kinesis is asked again until it answers");
+                    tracing::warn!(code = %codes::KINESIS_UNREACHABLE, %id, error = %Chain(&error), "Kinesis is asked again until it answers");
                 }
                 failures += u32::from(error.kind != Kind::Throttled);
                 backoff.pause().await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use statera_config::{BadRecords, StreamRoute};
-use statera_model::{Address, Name, TypedValue};
+use statera_model::{codes, Address, Name, TypedValue};
 use statera_ports::{Engine, SourceBatch, SourceId, SourceRecord};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
@@ -267,6 +267,7 @@ impl Reader {
         }
         if self.strangers == 0 {
             tracing::warn!(
+                code = %codes::KINESIS_STRANGERS,
                 source = %self.source,
                 "an aggregated record has records of other shards, which are left out: their producer sends them \
                  again, if it is the Kinesis Producer Library"
@@ -297,7 +298,7 @@ impl Reader {
         let targets =
             self.route.targets.iter().map(|target| Address::new(target.clone(), key)).collect();
         let argument = TypedValue::new(self.route.value_type.as_str(), data);
-        SourceRecord::Message { targets, argument }
+        SourceRecord::Message { targets, argument, trace: None }
     }
 
     /// Gives the engine records and the position behind them.

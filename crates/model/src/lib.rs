@@ -18,14 +18,18 @@
 #![warn(missing_docs)]
 
 mod address;
+mod chain;
+pub mod codes;
 mod epoch;
 mod failure;
 mod id;
 mod key_group;
 mod reply;
+mod trace;
 mod typed_value;
 
 pub use address::{Address, FunctionType, InvalidName, Name};
+pub use chain::Chain;
 pub use epoch::{Epoch, Millis};
 pub use failure::{Failure, FailureKind};
 pub use id::Id;
@@ -34,4 +38,5 @@ pub use reply::{
     Delayed, Egress, EgressId, Expiration, Mutation, Outcome, Outgoing, Reply, StateChange,
     StateSpec,
 };
+pub use trace::TraceContext;
 pub use typed_value::{InvalidTypedValue, TypedValue, UNSET_TYPENAME};

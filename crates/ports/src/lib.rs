@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use statera_model::{Address, EgressId, Epoch, FunctionType, Name, TypedValue};
+use statera_model::{Address, EgressId, Epoch, FunctionType, Name, TraceContext, TypedValue};
 
 pub use embedded::{Batch, Embedded};
 pub use source_status::{SourceStatus, SourceUnit};
@@ -38,6 +38,11 @@ pub trait Engine: Send + Sync + 'static {
     /// to go on. For one source, the next call is made after the one before has returned.
     fn deliver(&self, batch: SourceBatch) -> BoxFuture<'static, Result<(), Stopping>>;
 
+    /// Whether it matters where messages belong in traces: whoever brings them need not look otherwise.
+    fn traces(&self) -> bool {
+        false
+    }
+
     /// Where a source stood at the last durable epoch before this start, as it was given in [`SourceBatch::position`];
     /// `None` if it never delivered.
     fn source_position(&self, source: &SourceId) -> Option<Bytes>;
@@ -61,6 +66,8 @@ pub struct Request {
     pub argument: TypedValue,
     /// Makes repeats safe: of several requests to one target with one key only the first counts, and all get its answer.
     pub idempotency_key: Option<Arc<str>>,
+    /// The span that it follows from, if its sender says so.
+    pub trace: Option<TraceContext>,
 }
 
 /// What came back from a call.
@@ -156,6 +163,8 @@ pub enum SourceRecord {
         targets: Vec<Address>,
         /// What it carries.
         argument: TypedValue,
+        /// The span that it follows from, if the record says so.
+        trace: Option<Box<TraceContext>>,
     },
     /// A record that can't become a message. It goes to the dead letters.
     Malformed {
@@ -236,6 +245,9 @@ pub struct SinkBatch {
     pub epoch: Epoch,
     /// The records.
     pub records: Vec<TypedValue>,
+    /// The spans that records follow from, each with the index of its record; only of those that are traced, in the order of
+    /// the records. Not durable: a record that is written again after a crash has none.
+    pub traces: Vec<(usize, TraceContext)>,
 }
 
 /// The destination did not take a batch, or could not be prepared. The engine tries again with a growing delay;

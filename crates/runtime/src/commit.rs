@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use statera_core::{Cut, Part};
 use statera_log::{CommitLog, FileLog};
-use statera_model::{EgressId, Epoch, Millis, TypedValue};
-use statera_ports::{SinkBatch, SinkPosition};
+use statera_model::{EgressId, Epoch, Millis, TraceContext, TypedValue};
+use statera_ports::SinkPosition;
 use statera_store::Store;
+use statera_trace::{Kind, Tracer};
 
 use crate::error::EngineError;
 use crate::figures::{Stopwatch, Watch};
@@ -29,6 +30,14 @@ pub(crate) struct Committer {
     pub(crate) running: Arc<Live>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) recent: Arc<Recent>,
+    pub(crate) tracer: Option<Tracer>,
+}
+
+/// Records for one egress, and of those that are traced, by their index, what is needed to begin a span.
+#[derive(Default)]
+struct Released {
+    records: Vec<TypedValue>,
+    spans: Vec<(usize, Tracer, TraceContext)>,
 }
 
 impl Drop for Committer {
@@ -111,14 +120,22 @@ impl Committer {
     }
 
     fn release_egress(&self, epoch: Epoch, parts: Vec<Part>) {
-        let mut batches: BTreeMap<EgressId, Vec<TypedValue>> = BTreeMap::new();
+        let mut batches: BTreeMap<EgressId, Released> = BTreeMap::new();
         for record in parts.into_iter().flat_map(|part| part.releases.egress) {
-            batches.entry(record.egress).or_default().push(record.value);
+            let released = batches.entry(record.egress).or_default();
+            if let (Some(trace), Some(tracer)) = (record.trace, &self.tracer) {
+                released.spans.push((released.records.len(), tracer.clone(), *trace));
+            }
+            released.records.push(record.value);
         }
         let running = self.running.get();
-        for (egress, records) in batches {
+        for (egress, Released { records, spans }) in batches {
+            let begin = |(index, tracer, parent): (usize, Tracer, TraceContext)| {
+                (index, tracer.child(parent, Kind::Producer, format!("egress {egress}")))
+            };
+            let spans = spans.into_iter().map(begin).collect();
             // An egress is here before a shard knows it, and until no shard has anything for it.
-            running.sinks[&egress].push(SinkBatch { epoch, records });
+            running.sinks[&egress].push(epoch, records, spans);
         }
     }
 }

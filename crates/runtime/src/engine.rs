@@ -16,6 +16,7 @@ use statera_ports::{
     Stopping,
 };
 use statera_store::Store;
+use statera_trace::Tracer;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::QueryError;
@@ -23,6 +24,7 @@ use crate::figures::Watch;
 use crate::halts::Halts;
 use crate::inbox::{Event, Inbox, Waiter};
 use crate::ingress::Ingresses;
+use crate::news::{Announcer, WAIT_TOLD_AFTER};
 use crate::pulse::Pulse;
 use crate::recent::Recent;
 use crate::reload::Live;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) recent: Arc<Recent>,
     pub(crate) data: DataId,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) announcer: Arc<Announcer>,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Shared {
@@ -348,9 +352,14 @@ impl statera_ports::Engine for Engine {
     fn deliver(&self, batch: SourceBatch) -> BoxFuture<'static, Result<(), Stopping>> {
         let shared = self.shared.clone();
         Box::pin(async move {
+            let (since, mut told) = (Instant::now(), None);
             while shared.is_full() && !shared.is_stopping() {
                 tokio::time::sleep(FULL_PAUSE).await;
+                if told.is_none() && since.elapsed() >= WAIT_TOLD_AFTER {
+                    told = Some(shared.announcer.waits(&batch.source.ingress));
+                }
             }
+            drop(told);
             if shared.is_stopping() {
                 return Err(Stopping);
             }
@@ -391,6 +400,7 @@ impl Engine {
     ) -> Result<(KeyGroup, Ticket), Refusal> {
         if let Some(refusal) = self.shared.refusal() {
             self.shared.watch.refused(&refusal);
+            self.shared.announcer.refused(&refusal);
             return Err(refusal);
         }
         let ticket = self.shared.ticket();

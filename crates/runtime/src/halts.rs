@@ -110,6 +110,10 @@ impl Engine {
         if !news {
             return Ok(false);
         }
+        match &paused {
+            Some(Paused { reason, .. }) => tracing::info!(name = %name, %reason, "paused"),
+            None => tracing::info!(name = %name, "resumed"),
+        }
         self.shared.halts.set.send_replace(Arc::new(set));
         let halted = self.shared.halts.halted(&self.application());
         let owner = group.shard(self.shared.inboxes.len(), self.shared.key_groups);

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use statera_config::Application;
 use statera_core::{Cut, Input, PeerItem, Reload, RequestKind, Ticket};
-use statera_model::Epoch;
+use statera_model::{Address, Epoch};
 use statera_ports::{Answer, Refusal, Request, SourceBatch};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::EngineError;
 use crate::inspect::Question;
+use crate::invocations::RecentInvocation;
 
 /// Something for a shard thread.
 pub(crate) enum Event {
@@ -42,6 +43,12 @@ pub(crate) enum Event {
     /// An input that nobody waits for.
     Input(Input),
     Ask(Question),
+    /// Tell what is remembered of an address, and remember more from now on.
+    Look {
+        address: Address,
+        limit: usize,
+        told: oneshot::Sender<Vec<RecentInvocation>>,
+    },
     /// Make ready to run this application.
     Prepare {
         application: Arc<Application>,

@@ -10,9 +10,11 @@ use statera_ports::{
     Answer, BoxFuture, Refusal, Request, SourceBatch, SourceId, SourceRecord, SourceStatus,
     Stopping,
 };
+use statera_trace::Tracer;
 
 use crate::engine::Engine;
 use crate::shell::wall_clock;
+use crate::traces::note_answer;
 
 /// Function types that are told apart among those that an ingress sends to.
 const TARGETS_MAX: usize = 64;
@@ -96,6 +98,18 @@ impl IngressFigures {
 }
 
 impl IngressHandle {
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
+        self.engine.shared.tracer.as_ref()
+    }
+
+    /// The ingress.
+    pub(crate) fn id(&self) -> &Name {
+        match &self.halt {
+            Halt::Ingress(id) => id,
+            _ => unreachable!("it was made with the id of an ingress"),
+        }
+    }
+
     fn is_paused(&self) -> bool {
         self.engine.shared.halts.holds(&self.halt)
     }
@@ -106,35 +120,47 @@ impl statera_ports::Engine for IngressHandle {
         self.engine.covers(function)
     }
 
-    fn send(&self, request: Request) -> BoxFuture<'static, Result<(), Refusal>> {
+    fn traces(&self) -> bool {
+        self.tracer().is_some()
+    }
+
+    fn send(&self, mut request: Request) -> BoxFuture<'static, Result<(), Refusal>> {
         if self.is_paused() {
             self.engine.shared.watch.refused(&Refusal::Paused);
             return Box::pin(std::future::ready(Err(Refusal::Paused)));
         }
         let (figures, target) = (self.figures.clone(), request.target.function.clone());
+        let mut span = self.enter(&mut request);
         let sent = self.engine.send(request);
         Box::pin(async move {
-            sent.await?;
-            lock(&figures).count(&target);
-            Ok(())
+            let result = sent.await;
+            match &result {
+                Ok(()) => lock(&figures).count(&target),
+                Err(refusal) => span.iter_mut().for_each(|span| span.fail(refusal.to_string())),
+            }
+            result
         })
     }
 
-    fn call(&self, request: Request) -> BoxFuture<'static, Result<Answer, Refusal>> {
+    fn call(&self, mut request: Request) -> BoxFuture<'static, Result<Answer, Refusal>> {
         if self.is_paused() {
             self.engine.shared.watch.refused(&Refusal::Paused);
             return Box::pin(std::future::ready(Err(Refusal::Paused)));
         }
         let (figures, target) = (self.figures.clone(), request.target.function.clone());
+        let mut span = self.enter(&mut request);
         let called = self.engine.call(request);
         Box::pin(async move {
-            let answer = called.await?;
-            lock(&figures).count(&target);
-            Ok(answer)
+            let result = called.await;
+            note_answer(&mut span, &result);
+            if result.is_ok() {
+                lock(&figures).count(&target);
+            }
+            result
         })
     }
 
-    fn deliver(&self, batch: SourceBatch) -> BoxFuture<'static, Result<(), Stopping>> {
+    fn deliver(&self, mut batch: SourceBatch) -> BoxFuture<'static, Result<(), Stopping>> {
         let handle = self.clone();
         Box::pin(async move {
             if handle.is_paused() {
@@ -147,7 +173,10 @@ impl statera_ports::Engine for IngressHandle {
                 }
             }
             lock(&handle.figures).delivered(&batch);
-            handle.engine.deliver(batch).await
+            let spans = handle.enter_all(&mut batch);
+            let delivered = handle.engine.deliver(batch).await;
+            drop(spans);
+            delivered
         })
     }
 

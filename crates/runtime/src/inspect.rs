@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::engine::{Engine, Shared, State, corrupt};
 use crate::error::QueryError;
 use crate::inbox::Event;
+use crate::invocations::RecentInvocation;
 
 /// Keys that are looked at in files for a page of instances, about.
 const KEY_VISITS_MAX: usize = 20_000;
@@ -26,6 +27,9 @@ const TIMER_QUESTIONS_MAX: usize = 10;
 
 /// Edges that a shard tells of.
 const EDGES_MAX: usize = 4_096;
+
+/// Invocations that are told of an instance.
+const RECENT_MAX: usize = 20;
 
 /// Something that is asked of a shard between two rounds of its work.
 pub(crate) type Question = Box<dyn FnOnce(&Shard) + Send>;
@@ -56,6 +60,8 @@ pub struct Instance {
     pub timers: Vec<(TimerPlace, Delayed)>,
     /// Whether these are all.
     pub timers_complete: bool,
+    /// Its last invocations, newest first: those that failed, and all since somebody looks at it.
+    pub recent: Vec<RecentInvocation>,
 }
 
 /// A page of delayed messages of all shards.
@@ -218,7 +224,19 @@ impl Engine {
         let paused = self.get(key).await?.map(Paused::decode).transpose().map_err(corrupt)?;
         let (timers, timers_complete) = self.timers_of(address, group, timers_max).await?;
         let shard = shard as u16;
-        Ok(Instance { group, shard, inspected, states, paused, timers, timers_complete })
+        let recent = self.recent_invocations(address, usize::from(shard)).await?;
+        Ok(Instance { group, shard, inspected, states, paused, timers, timers_complete, recent })
+    }
+
+    async fn recent_invocations(
+        &self,
+        address: &Address,
+        shard: usize,
+    ) -> Result<Vec<RecentInvocation>, QueryError> {
+        let (told, recent) = oneshot::channel();
+        let (address, limit) = (address.clone(), RECENT_MAX);
+        self.shared.inboxes[shard].push(Event::Look { address, limit, told });
+        recent.await.map_err(|_| QueryError::Stopping)
     }
 
     /// What an instance has sent for later, and whether that is all.

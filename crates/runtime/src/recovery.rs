@@ -86,7 +86,7 @@ impl Recovered {
         for ((epoch, _, _), record) in self.outbox.remove(egress).unwrap_or_default() {
             match batches.last_mut() {
                 Some(batch) if batch.epoch == epoch => batch.records.push(record),
-                _ => batches.push(SinkBatch { epoch, records: vec![record] }),
+                _ => batches.push(SinkBatch { epoch, records: vec![record], traces: Vec::new() }),
             }
         }
         batches

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use statera_config::Application;
 use statera_core::Reload;
-use statera_model::EgressId;
+use statera_model::{codes, EgressId};
 use statera_ports::Egress;
 use tokio::sync::oneshot;
 
@@ -152,7 +152,7 @@ impl Worker {
         for id in removed {
             let Some(queue) = sinks.get(&id) else { continue };
             if tokio::time::timeout(SINKS_DRAIN_MAX, queue.drained()).await.is_err() {
-                tracing::warn!(egress = %id, "the egress is removed, but goes on until its records are written");
+                tracing::warn!(code = %codes::EGRESS_REMOVED, egress = %id, "the egress is removed, but goes on until its records are written");
                 continue;
             }
             if let Some(driver) = self.drivers.remove(&id) {

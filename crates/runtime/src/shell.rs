@@ -11,11 +11,14 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use statera_core::values::StateValue;
-use statera_core::{Effect, Input, Invocation, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
-use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome, Reply};
+use statera_core::{
+    Effect, Input, Invocation, InvocationId, News, Part, PeerItem, Shard, Ticket, Wants,
+};
+use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome, Reply, TraceContext};
 use statera_ports::{Answer, Batch, Embedded, Refusal};
 use statera_protocol::{Decoder, Request};
 use statera_store::Reader;
+use statera_trace::Span;
 use tokio::sync::oneshot;
 
 use crate::engine::Shared;
@@ -23,6 +26,8 @@ use crate::error::EngineError;
 use crate::figures::shard::{Latencies, ShardReport, ShellFigures, TIMED_ONE_IN};
 use crate::host::{Host, Hosts, OwnedBatch};
 use crate::inbox::{Event, Waiter};
+use crate::traces::Traced;
+use crate::invocations::{Invocations, Measure};
 
 /// The longest sleep. The wall clock may be set while we sleep, and delayed messages follow the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -58,6 +63,8 @@ struct State {
     outgoing: Vec<Vec<PeerItem>>,
     ended: Rc<Ended>,
     figures: ShellFigures,
+    traced: Traced,
+    invocations: Invocations,
     /// What the commit thread was told since the last cut.
     raised: Wants,
     stopped: bool,
@@ -76,6 +83,8 @@ struct Ended {
     inputs: RefCell<Vec<Input>>,
     decoder: RefCell<Decoder>,
     latencies: RefCell<Latencies>,
+    /// Of each of them in turn.
+    measures: RefCell<Vec<(InvocationId, Measure)>>,
 }
 
 impl Drop for Shell {
@@ -110,8 +119,11 @@ impl Shell {
                 inputs: RefCell::default(),
                 decoder: RefCell::default(),
                 latencies: RefCell::default(),
+                measures: RefCell::default(),
             }),
             figures: ShellFigures::default(),
+            traced: Traced::default(),
+            invocations: Invocations::default(),
             raised: Wants::Nothing,
             stopped: false,
         };
@@ -133,12 +145,35 @@ impl Shell {
             for event in events.drain(..) {
                 self.handle(event);
             }
-            let ended = std::mem::take(&mut *self.state.ended.inputs.borrow_mut());
-            for input in ended {
-                self.apply(input);
-            }
+            self.take_ended();
             if self.shard.next_deadline().is_some_and(|deadline| deadline <= self.state.now) {
                 self.apply(Input::Tick);
+            }
+        }
+    }
+
+    /// Invocations that ran beside everything else have ended.
+    fn take_ended(&mut self) {
+        let inputs = std::mem::take(&mut *self.state.ended.inputs.borrow_mut());
+        for (id, measure) in self.state.ended.measures.borrow_mut().drain(..) {
+            self.state.invocations.measured(id, measure);
+        }
+        for input in inputs {
+            let State { invocations, now, .. } = &mut self.state;
+            let watched = match &input {
+                Input::Completed { invocation, outcome: Outcome::Complete(_), request }
+                    if invocations.is_watching() =>
+                {
+                    let running = self.shard.invocation(*invocation);
+                    running.and_then(|it| invocations.watched(*invocation, &it, *now, || request.len()))
+                }
+                _ => None,
+            };
+            let before = self.state.effects.len();
+            self.apply(input);
+            if let Some(watched) = watched {
+                let State { invocations, now, effects, .. } = &mut self.state;
+                invocations.ended(watched, *now, &effects[before..]);
             }
         }
     }
@@ -204,6 +239,11 @@ impl Shell {
             }
             Event::Input(input) => self.apply(input),
             Event::Ask(question) => question(&self.shard),
+            Event::Look { address, limit, told } => {
+                let recent = self.state.invocations.look(&address, self.state.now, limit);
+                // Whoever asked may have gone.
+                let _ = told.send(recent);
+            }
             Event::Prepare { application, told } => {
                 // Whoever asked may have gone.
                 let _ = told.send(self.hosts.prepare(application));
@@ -227,7 +267,24 @@ impl Shell {
     }
 
     fn apply(&mut self, input: Input) {
+        if !self.state.traced.is_empty() {
+            return self.apply_traced(input);
+        }
         self.shard.apply(input, self.state.now, &mut self.state.effects);
+    }
+
+    #[cold]
+    fn apply_traced(&mut self, input: Input) {
+        let spans = self.state.traced.end(&input);
+        self.shard.trace(spans.first().map(Span::context));
+        self.shard.apply(input, self.state.now, &mut self.state.effects);
+        self.shard.trace(None);
+    }
+
+    /// The spans of an invocation that begins, if it is traced. What it does follows from the one that is returned.
+    fn begin_spans(&mut self, id: InvocationId) -> Option<TraceContext> {
+        let tracer = self.shared.tracer.as_ref()?;
+        self.state.traced.begin(tracer, &self.shard, &mut self.hosts, id)
     }
 
     /// Carries out what was decided, and what follows from it, in order. Functions in this process may go on for ever
@@ -250,9 +307,7 @@ impl Shell {
         match effect {
             Effect::Invoke(id) => self.invoke(id),
             Effect::Load(id) => self.load(id)?,
-            Effect::Send { shard, message } => {
-                self.state.outgoing[usize::from(shard)].push(PeerItem::Message(message));
-            }
+            Effect::Send { shard, item } => self.state.outgoing[usize::from(shard)].push(item),
             Effect::Marker(cut) => {
                 for (peer, outgoing) in self.state.outgoing.iter_mut().enumerate() {
                     if peer != usize::from(self.index) {
@@ -264,6 +319,12 @@ impl Shell {
             Effect::Part(part) => self.hand_in(*part),
             Effect::Refuse { ticket, refusal } => self.refuse(ticket, refusal),
             Effect::Unknown(ticket) => self.tell_operator(ticket, false),
+            Effect::News(news) => {
+                if let News::Failed(failed) = &*news {
+                    self.state.invocations.failed(failed, self.state.now);
+                }
+                self.shared.announcer.hear(self.index, &news, self.hosts.application());
+            }
         }
         Ok(())
     }
@@ -281,18 +342,18 @@ impl Shell {
     }
 
     fn invoke(&mut self, id: InvocationId) {
+        let trace = self.begin_spans(id);
         let Some(invocation) = self.shard.invocation(id) else { return };
         let (number, function) = (invocation.function_number(), invocation.function());
         let Some(host) = self.hosts.host(number, function) else {
             let failure = Failure::new(FailureKind::Unavailable, "nobody serves it any more");
             let input = Input::Failed { invocation: id, failure, request: Bytes::new() };
-            return self.shard.apply(input, self.state.now, &mut self.state.effects);
+            return self.apply(input);
         };
         match host {
             Host::Embedded(embedded) if invocation.state_count() < embedded.states().len() => {
                 let outcome = Outcome::Incomplete(embedded.states().to_vec());
-                let input = Input::Completed { invocation: id, outcome, request: Bytes::new() };
-                self.shard.apply(input, self.state.now, &mut self.state.effects);
+                self.apply(Input::Completed { invocation: id, outcome, request: Bytes::new() });
             }
             Host::Embedded(embedded) if embedded.waits() => {
                 let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
@@ -302,15 +363,27 @@ impl Shell {
             }
             Host::Embedded(embedded) => {
                 let (now, effects) = (self.state.now, &mut self.state.effects);
+                let invocations = &mut self.state.invocations;
+                let watched = match invocations.is_watching() {
+                    true => invocations.watched(id, &invocation, now, || encode(&invocation).len()),
+                    false => None,
+                };
+                let before = effects.len();
                 let began = self.state.figures.is_timed().then(Instant::now);
                 let failed = invoke_here(id, &**embedded, &invocation, &mut self.state.reply);
                 if let Some(began) = began {
                     let mut latencies = self.state.ended.latencies.borrow_mut();
                     latencies.note_function(number, began.elapsed(), TIMED_ONE_IN);
                 }
+                let spans = self.state.traced.ended(id, failed.as_ref());
+                self.shard.trace(spans.first().map(Span::context));
                 match failed {
                     None => self.shard.complete(id, &mut self.state.reply, now, effects),
                     Some(input) => self.shard.apply(input, now, effects),
+                }
+                self.shard.trace(None);
+                if let Some(watched) = watched {
+                    invocations.ended(watched, now, &effects[before..]);
                 }
             }
             Host::Remote(client, endpoint) => {
@@ -324,7 +397,7 @@ impl Shell {
                 let (body, ended) = (request.clone(), self.state.ended.clone());
                 let decoding = ended.clone();
                 Attempt::run(id, timer, request, ended, async move {
-                    let reply = client.call(&function, body, remaining).await;
+                    let reply = client.call(&function, body, remaining, trace).await;
                     reply.and_then(|reply| decoding.decode(reply))
                 });
             }
@@ -368,6 +441,7 @@ impl Shell {
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
         self.state.figures.requests.refused(&refusal);
+        self.shared.announcer.refused(&refusal);
         match self.state.waiters.remove(&ticket) {
             Some(Waiter::Send(waiter, _)) => drop(waiter.send(Err(refusal))),
             Some(Waiter::Call(waiter, _)) => drop(waiter.send(Err(refusal))),
@@ -388,6 +462,9 @@ impl Shell {
                 let items = std::mem::take(outgoing);
                 self.shared.inboxes[peer].push(Event::Peer { from: self.index, items });
             }
+        }
+        if self.state.effects.is_empty() {
+            self.state.invocations.round_ended();
         }
         self.shared.publish(self.index, self.shard.figures());
         for taken in self.state.taken.drain(..) {
@@ -466,12 +543,13 @@ impl Timer {
         Timer { function, endpoint, began: Instant::now() }
     }
 
-    fn stop(&self, latencies: &RefCell<Latencies>) {
+    fn stop(&self, latencies: &RefCell<Latencies>) -> Duration {
         let (took, mut latencies) = (self.began.elapsed(), latencies.borrow_mut());
         latencies.note_function(self.function, took, 1);
         if let Some(endpoint) = self.endpoint {
             latencies.note_endpoint(endpoint, took);
         }
+        took
     }
 }
 
@@ -493,8 +571,10 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.timer.stop(&self.ended.latencies);
+        let took = self.timer.stop(&self.ended.latencies);
         let (invocation, request) = (self.id, std::mem::take(&mut self.request));
+        let measure = (invocation, (took, request.len()));
+        self.ended.measures.borrow_mut().push(measure);
         let lost = || Err(Failure::new(FailureKind::Rejected, "the invocation panicked"));
         self.ended.add(match self.result.take().unwrap_or_else(lost) {
             Ok(outcome) => Input::Completed { invocation, outcome, request },

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use statera_model::{EgressId, Epoch, Millis, TypedValue};
+use statera_model::{Chain, EgressId, Epoch, Millis, TypedValue, codes};
 use statera_ports::{DataId, Sink, SinkBatch, SinkError, SinkPosition};
+use statera_trace::Span;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -46,6 +47,8 @@ pub(crate) struct SinkQueue {
 #[derive(Debug)]
 struct Queued {
     batch: SinkBatch,
+    /// Of its records that are traced; they end when it is confirmed.
+    spans: Vec<Span>,
     /// How many batches it was.
     count: usize,
     since: Instant,
@@ -92,24 +95,18 @@ impl SinkQueue {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An attempt has failed.
-    fn failed(&self, error: &SinkError) {
-        let mut reason = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            reason += &format!(": {error}");
-            source = error.source();
-        }
+    /// An attempt has failed. Returns whether the one before it had not.
+    fn failed(&self, error: &SinkError) -> bool {
         let mut trouble = self.trouble();
-        trouble.failing = true;
-        trouble.last = Some((wall_clock(), reason));
+        trouble.last = Some((wall_clock(), Chain(error).to_string()));
+        !std::mem::replace(&mut trouble.failing, true)
     }
 
-    /// An attempt has succeeded.
-    fn succeeded(&self) {
+    /// An attempt has succeeded. Returns whether the one before it had not.
+    fn succeeded(&self) -> bool {
         let mut trouble = self.trouble();
-        trouble.failing = false;
         trouble.confirmed_at = Some(wall_clock());
+        std::mem::replace(&mut trouble.failing, false)
     }
 
     /// A queue with what was not confirmed before the start.
@@ -123,19 +120,23 @@ impl SinkQueue {
             trouble: Mutex::default(),
         };
         for batch in batches {
-            queue.push(batch);
+            queue.push(batch.epoch, batch.records, Vec::new());
         }
         queue
     }
 
-    pub(crate) fn push(&self, batch: SinkBatch) {
+    /// Adds the records of an epoch, and spans of some of them, each with the index of its record.
+    pub(crate) fn push(&self, epoch: Epoch, records: Vec<TypedValue>, spans: Vec<(usize, Span)>) {
+        let traces = spans.iter().map(|(index, span)| (*index, span.context())).collect();
+        let spans = spans.into_iter().map(|(_, span)| span).collect();
+        let batch = SinkBatch { epoch, records, traces };
         self.bytes.fetch_add(bytes(&batch.records), Ordering::Relaxed);
         self.unconfirmed.fetch_add(1, Ordering::Relaxed);
         let mut figures = self.lock_figures();
         figures.released = batch.epoch;
         figures.backlog_records += batch.records.len() as u64;
         drop(figures);
-        let queued = Queued { batch, count: 1, since: Instant::now() };
+        let queued = Queued { batch, spans, count: 1, since: Instant::now() };
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).push_back(queued);
         self.changed.notify_one();
     }
@@ -189,8 +190,7 @@ impl SinkQueue {
     }
 
     /// Takes back what was not written: another sink will.
-    fn put_back(&self, Queued { batch, count, since }: Queued) {
-        let queued = Queued { batch, count, since };
+    fn put_back(&self, queued: Queued) {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).push_front(queued);
     }
 
@@ -213,7 +213,7 @@ impl SinkQueue {
 
     fn try_next(&self) -> Option<Queued> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        let Queued { batch: mut joined, mut count, since } = batches.pop_front()?;
+        let Queued { batch: mut joined, mut spans, mut count, since } = batches.pop_front()?;
         let mut size = bytes(&joined.records);
         while let Some(next) = batches.front()
             && joined.records.len() + next.batch.records.len() <= BATCH_RECORDS_MAX
@@ -221,11 +221,15 @@ impl SinkQueue {
         {
             let next = batches.pop_front().expect("just seen");
             size += bytes(&next.batch.records);
+            let place = joined.records.len();
+            let traces = next.batch.traces.into_iter();
+            joined.traces.extend(traces.map(|(index, trace)| (place + index, trace)));
             joined.records.extend(next.batch.records);
+            spans.extend(next.spans);
             joined.epoch = next.batch.epoch;
             count += next.count;
         }
-        Some(Queued { batch: joined, count, since })
+        Some(Queued { batch: joined, spans, count, since })
     }
 }
 
@@ -303,8 +307,8 @@ async fn drive(
             Ok(further) => break further,
             Err(error) => {
                 queue.lock_figures().failures += 1;
-                queue.failed(&error);
-                retry.pause("prepare", &error, &mut stop).await;
+                retry.say("prepare", &error, queue.failed(&error));
+                retry.pause(&mut stop).await;
             }
         }
     };
@@ -315,7 +319,7 @@ async fn drive(
         pulse.confirm(id.clone(), position);
     }
     loop {
-        let Queued { batch, count, since } = tokio::select! {
+        let Queued { batch, spans, count, since } = tokio::select! {
             biased;
             () = told(&mut stop) => return last,
             next = queue.next() => next,
@@ -337,19 +341,22 @@ async fn drive(
             match written {
                 Some(Ok(position)) => break position,
                 Some(Err(error)) => {
-                    queue.failed(&error);
-                    retry.pause("write to", &error, &mut stop).await;
+                    retry.say("write to", &error, queue.failed(&error));
+                    retry.pause(&mut stop).await;
                 }
                 None => {}
             }
             if *stop.borrow() {
-                queue.put_back(Queued { batch, count, since });
+                queue.put_back(Queued { batch, spans, count, since });
                 return last;
             }
         };
         queue.bytes.fetch_sub(bytes, Ordering::Relaxed);
         queue.delivered(epoch, &batch.records, since);
-        queue.succeeded();
+        drop(spans);
+        if queue.succeeded() {
+            tracing::info!(egress = %id, "the egress takes records again");
+        }
         let position = SinkPosition { epoch, position };
         last = Some(position.clone());
         pulse.confirm(id.clone(), position);
@@ -363,13 +370,20 @@ struct Retry {
 }
 
 impl Retry {
-    async fn pause(&mut self, doing: &str, error: &SinkError, stop: &mut watch::Receiver<bool>) {
-        tracing::warn!(
-            egress = %self.id,
-            error = error as &dyn std::error::Error,
-            "cannot {doing} the egress; its records wait, and it is tried again in {:?}",
-            self.delay
-        );
+    /// Says why it is tried again: aloud the first time.
+    fn say(&self, doing: &str, error: &SinkError, is_first: bool) {
+        let (egress, error, delay) = (&self.id, Chain(error), self.delay);
+        if is_first {
+            tracing::warn!(
+                code = %codes::EGRESS_FAILS, %egress, %error,
+                "cannot {doing} the egress; its records wait, and it is tried until it takes them"
+            );
+        } else {
+            tracing::debug!(%egress, %error, "cannot {doing} the egress; it is tried again in {delay:?}");
+        }
+    }
+
+    async fn pause(&mut self, stop: &mut watch::Receiver<bool>) {
         tokio::select! {
             () = tokio::time::sleep(self.delay) => {}
             () = told(stop) => {}
@@ -411,6 +425,7 @@ mod tests {
         let batch = |epoch| SinkBatch {
             epoch: Epoch(epoch),
             records: vec![TypedValue::new("a/b", b"value")],
+            traces: Vec::new(),
         };
         let queue = Arc::new(SinkQueue::new(vec![batch(1), batch(2), batch(3)]));
         let (written, mut epochs) = mpsc::unbounded_channel();
@@ -455,6 +470,7 @@ mod tests {
         let batch = |epoch| SinkBatch {
             epoch: Epoch(epoch),
             records: vec![TypedValue::new("a/b", b"value")],
+            traces: Vec::new(),
         };
         let queue = Arc::new(SinkQueue::new(vec![batch(1), batch(2), batch(3)]));
         let (tried, mut attempts) = mpsc::unbounded_channel();

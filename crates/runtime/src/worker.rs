@@ -12,9 +12,11 @@ use std::time::Duration;
 use statera_config::{Application, Durability, EngineSettings};
 use statera_core::{Config, Limits, Shard};
 use statera_log::FileLog;
-use statera_model::EgressId;
+use statera_model::{codes, EgressId};
 use statera_ports::{Accepts, Egress, Embedded};
 use statera_store::{Progress, Store};
+use statera_trace::Tracer;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -27,6 +29,7 @@ use crate::halts::Halts;
 use crate::host::{Hosts, Linked, directory, milliseconds};
 use crate::inbox::{Event, Inbox};
 use crate::ingress::Ingresses;
+use crate::news::Announcer;
 use crate::pulse::Pulse;
 use crate::recent::Recent;
 use crate::recovery::{Recovered, replay, restore};
@@ -47,6 +50,8 @@ pub struct Options {
     pub egresses: Vec<Egress>,
     /// The functions that the application names as embedded.
     pub functions: Vec<Arc<dyn Embedded>>,
+    /// What makes spans of traced messages, if any are to be.
+    pub tracer: Option<Tracer>,
 }
 
 /// A running engine.
@@ -69,7 +74,7 @@ impl Worker {
     /// # Errors
     /// If the data directory can't be used, or an endpoint can't be called.
     pub fn start(options: Options) -> Result<Worker, EngineError> {
-        let Options { application, data, egresses, functions } = options;
+        let Options { application, data, egresses, functions, tracer } = options;
         let application = Arc::new(application);
         let embedded = functions.into_iter().map(|function| (function.name().clone(), function));
         let embedded: Arc<Linked> = Arc::new(embedded.collect());
@@ -106,7 +111,7 @@ impl Worker {
         let running = Running { application: application.clone(), sinks: queues.clone() };
         let running = Arc::new(Live::new(running));
         for (egress, records) in recovered.orphans() {
-            tracing::warn!(%egress, records, "records wait for an egress that is not configured any more");
+            tracing::warn!(code = %codes::EGRESS_REMOVED, %egress, records, "records wait for an egress that is not configured any more");
         }
         let full = shards.iter().map(Shard::figures);
         let watched = Arc::new(Watch::new(data.log(), full));
@@ -132,6 +137,8 @@ impl Worker {
             recent: recent.clone(),
             data: data.id.clone(),
             watch: watched.clone(),
+            announcer: Arc::new(Announcer::new(Handle::current())),
+            tracer: tracer.clone(),
         });
 
         let (parts_sender, parts) = mpsc::channel();
@@ -165,6 +172,7 @@ impl Worker {
             running,
             watch: watched,
             recent,
+            tracer,
         };
         threads.push(spawn("commit".to_owned(), fail, move || committer.run())?);
 
@@ -243,6 +251,7 @@ impl Worker {
             store.sync_now()
         };
         let closed = tokio::task::spawn_blocking(close).await;
+        self.engine.shared.announcer.finish();
         if let Some(failure) = &*failure.borrow() {
             return Err(failure.clone());
         }

@@ -32,8 +32,8 @@ impl<L: Life> World<L> {
                 self.inside(delay_ms, Inside::Loaded { shard, id, keys });
                 Ok(())
             }
-            Effect::Send { shard: to, message } => {
-                self.send(shard, to.into(), PeerItem::Message(message));
+            Effect::Send { shard: to, item } => {
+                self.send(shard, to.into(), item);
                 Ok(())
             }
             Effect::Marker(cut) => {
@@ -47,6 +47,7 @@ impl<L: Life> World<L> {
                 Some(Waiter::Person(person)) => self.refused(person, &refusal),
                 other => panic!("{other:?} was refused"),
             },
+            Effect::News(_) => Ok(()),
             Effect::Unknown(ticket) => {
                 self.process.tickets.remove(&ticket);
                 Ok(())
@@ -154,7 +155,12 @@ impl<L: Life> World<L> {
                     }
                     self.expect_to_be_shown(target, reply, fate);
                 }
-                self.apply(shard, Input::Completed { invocation: id, outcome, request })
+                let traced = self.process.shards[shard].traces(id).first().copied();
+                self.process.shards[shard].trace(traced);
+                let applied =
+                    self.apply(shard, Input::Completed { invocation: id, outcome, request });
+                self.process.shards[shard].trace(None);
+                applied
             }
         }
     }
@@ -205,6 +211,7 @@ impl<L: Life> World<L> {
             PeerItem::Message(message) => {
                 format!("{} for {}", self.life.show(&message.argument), message.target)
             }
+            PeerItem::Traced(traced) => format!("traced message for {}", traced.0.target),
             PeerItem::Marker(cut) => format!("marker {}", cut.epoch),
         }
     }

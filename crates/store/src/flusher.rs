@@ -29,7 +29,8 @@ impl<R: FnMut(Progress)> Flusher<R> {
         // Also if this thread panics nobody may wait for it forever.
         let ended = Ended(Arc::clone(&self.tables));
         if let Err(error) = self.work() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the state store failed");
+            // Whoever gets the report says it.
+            tracing::debug!(%error, "the flusher ends");
             self.tables.end(error.clone());
             (self.report)(Progress::Failed(error));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use statera_model::Epoch;
+use statera_model::{codes, Epoch};
 
 use crate::flusher::{Flusher, Progress};
 use crate::lsm::{Files, Lsm};
@@ -106,7 +106,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.tables.stop();
         if self.flusher.take().is_some_and(|flusher| flusher.join().is_err()) {
-            tracing::error!("the flusher of the state store panicked");
+            tracing::error!(code = %codes::INTERNAL, "the flusher of the state store panicked");
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use statera_config::{Endpoint, Scheme, Tls, Transport};
-use statera_model::{Failure, FailureKind, FunctionType};
+use statera_model::{Failure, FailureKind, FunctionType, TraceContext};
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, Connector};
@@ -18,7 +19,7 @@ use crate::pool::{Acquired, Connection, Http1, Http2, Lease};
 use crate::response::{self, Answer};
 use crate::settings::{REDIRECTS_MAX, Settings};
 use crate::statistics::{Counters, Gauge, Statistics, count};
-use crate::target::{Target, Targets};
+use crate::target::{Call, Target, Targets};
 use crate::tls::{TransportError, client_config};
 use crate::url::Url;
 
@@ -71,7 +72,8 @@ impl HttpClient {
     }
 
     /// Sends a request to a function and returns the body of its answer, which may be empty. `remaining` is what is
-    /// left of the budget of the batch; an okhttp endpoint gives each attempt its own `call` timeout instead.
+    /// left of the budget of the batch; an okhttp endpoint gives each attempt its own `call` timeout instead. `trace` is
+    /// sent as `traceparent`.
     ///
     /// Must run within a [`tokio::task::LocalSet`]. Dropping the future closes the connection that it is using.
     ///
@@ -82,11 +84,13 @@ impl HttpClient {
         function: &FunctionType,
         body: Bytes,
         remaining: Duration,
+        trace: Option<TraceContext>,
     ) -> Result<Bytes, Failure> {
         let client = &*self.inner;
         count(&client.counters.attempts);
         let _flight = Gauge::raise(&client.counters, |counters| &counters.in_flight);
-        let result = client.attempt(function, body, remaining).await;
+        let call = Call { body, traceparent: trace.as_ref().map(header) };
+        let result = client.attempt(function, call, remaining).await;
         if result.is_err() {
             count(&client.counters.failures);
         }
@@ -106,6 +110,11 @@ impl std::fmt::Debug for HttpClient {
     }
 }
 
+/// The header that carries a trace context.
+fn header(trace: &TraceContext) -> HeaderValue {
+    HeaderValue::try_from(trace.to_string()).expect("it is made of digits and hyphens")
+}
+
 /// Why no response came.
 enum Unanswered {
     /// The connection had been kept alive, and was closed before the first byte of this response.
@@ -118,7 +127,7 @@ impl Client {
     async fn attempt(
         &self,
         function: &FunctionType,
-        body: Bytes,
+        call: Call,
         remaining: Duration,
     ) -> Result<Bytes, Failure> {
         // No attempt will do better: the name came with a message, and stays as it is.
@@ -126,7 +135,7 @@ impl Client {
             Failure::new(FailureKind::Fatal, format!("`{url}` cannot be called: {reason}"))
         })?;
         let limit = self.settings.attempt(remaining);
-        match tokio::time::timeout(limit, self.exchange(&target, body)).await {
+        match tokio::time::timeout(limit, self.exchange(&target, call)).await {
             Ok(result) => result,
             Err(_) => {
                 Err(unavailable(format!("`{}` did not answer within {limit:?}", target.url.text)))
@@ -134,11 +143,11 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, target: &Rc<Target>, body: Bytes) -> Result<Bytes, Failure> {
+    async fn exchange(&self, target: &Rc<Target>, call: Call) -> Result<Bytes, Failure> {
         let mut redirected: Option<Rc<Target>> = None;
         for _ in 0..=REDIRECTS_MAX {
             let target = redirected.as_ref().unwrap_or(target);
-            match self.round_trip(target, &body).await? {
+            match self.round_trip(target, &call).await? {
                 Answer::Body(bytes) => return Ok(bytes),
                 Answer::Redirect { location } => {
                     let url = target.url.join(&location).map_err(|reason| {
@@ -153,18 +162,18 @@ impl Client {
         Err(rejected(format!("`{url}` redirects more than {REDIRECTS_MAX} times")))
     }
 
-    async fn round_trip(&self, target: &Target, body: &Bytes) -> Result<Answer, Failure> {
+    async fn round_trip(&self, target: &Target, call: &Call) -> Result<Answer, Failure> {
         let mut lease = self.acquire(target).await?;
         if lease.connection.is_none() {
             self.connect(target, &mut lease).await?;
         }
-        let mut sent = self.send(&mut lease, target, body).await;
+        let mut sent = self.send(&mut lease, target, call).await;
         if matches!(sent, Err(Unanswered::Race)) {
             // Others that are idle may have been closed for the same reason; a new one is not.
             count(&self.counters.races);
             lease.connection = None;
             self.connect(target, &mut lease).await?;
-            sent = self.send(&mut lease, target, body).await;
+            sent = self.send(&mut lease, target, call).await;
         }
         match sent {
             Ok(response) => response::read(response, &target.url.text, &self.settings).await,
@@ -202,13 +211,13 @@ impl Client {
         &self,
         lease: &mut Lease,
         target: &Target,
-        body: &Bytes,
+        call: &Call,
     ) -> Result<Response<Incoming>, Unanswered> {
         let silence = self.settings.read;
         match lease.connection.as_mut().expect("connected before") {
             Connection::Http1(Http1 { sender, life }) => {
                 let before = life.received.get();
-                let response = sender.send_request(target.http1_request(body.clone()));
+                let response = sender.send_request(target.http1_request(call));
                 let result = patiently(response, life, silence).await?;
                 let kept_alive = life.answered.replace(true);
                 result.map_err(|error| {
@@ -220,7 +229,7 @@ impl Client {
                 })
             }
             Connection::Http2(Http2 { sender, life }) => {
-                let response = sender.send_request(target.http2_request(body.clone()));
+                let response = sender.send_request(target.http2_request(call));
                 let result = patiently(response, life, silence).await?;
                 let kept_alive = life.answered.replace(true);
                 result.map_err(|error| {

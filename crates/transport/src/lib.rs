@@ -33,7 +33,7 @@
 //!
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! let greeter = FunctionType::parse("example/greeter")?;
-//! let call = client.call(&greeter, "the request".into(), second);
+//! let call = client.call(&greeter, "the request".into(), second, None);
 //! let failure = tokio::task::LocalSet::new().block_on(&runtime, call).unwrap_err();
 //! assert_eq!(failure.kind, FailureKind::Unavailable);
 //! assert_eq!(client.statistics().failures, 1);

@@ -23,6 +23,8 @@ const TARGETS_MAX: usize = 1024;
 const ORIGINS_MAX: usize = 1024;
 
 pub(crate) const OCTET_STREAM: &str = "application/octet-stream";
+/// Of the W3C trace context.
+const TRACEPARENT: &str = "traceparent";
 const USER_AGENT: &str = concat!("statera/", env!("CARGO_PKG_VERSION"));
 
 /// Where connections go, and those that are there.
@@ -44,27 +46,36 @@ pub(crate) struct Target {
     http2: Option<Head>,
 }
 
+/// What is sent, apart from what is the same for all that is sent to a target.
+pub(crate) struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) traceparent: Option<HeaderValue>,
+}
+
 struct Head {
     uri: Uri,
     headers: HeaderMap,
 }
 
 impl Target {
-    pub(crate) fn http1_request(&self, body: Bytes) -> Request<Body> {
-        self.http1.request(body)
+    pub(crate) fn http1_request(&self, call: &Call) -> Request<Body> {
+        self.http1.request(call)
     }
 
-    pub(crate) fn http2_request(&self, body: Bytes) -> Request<Body> {
-        self.http2.as_ref().unwrap_or(&self.http1).request(body)
+    pub(crate) fn http2_request(&self, call: &Call) -> Request<Body> {
+        self.http2.as_ref().unwrap_or(&self.http1).request(call)
     }
 }
 
 impl Head {
-    fn request(&self, body: Bytes) -> Request<Body> {
-        let mut request = Request::new(Body::new(body));
+    fn request(&self, call: &Call) -> Request<Body> {
+        let mut request = Request::new(Body::new(call.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        if let Some(traceparent) = &call.traceparent {
+            request.headers_mut().insert(TRACEPARENT, traceparent.clone());
+        }
         request
     }
 }

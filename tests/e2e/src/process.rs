@@ -214,10 +214,9 @@ impl Log {
 impl Said {
     fn take(&mut self, line: String) {
         if let Ok(entry) = serde_json::from_str::<Value>(&line) {
-            let fields = &entry["fields"];
-            let message = fields["message"].as_str().unwrap_or_default();
+            let message = entry["message"].as_str().unwrap_or_default();
             if let (Some(id), Some(address)) =
-                (fields["id"].as_str(), message.strip_prefix("listening on http://"))
+                (entry["id"].as_str(), message.strip_prefix("listening on http://"))
                 && let Ok(address) = address.parse()
             {
                 self.addresses.insert(id.to_owned(), address);

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::{fs::OpenOptions, sync::Arc};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use statera_e2e::{
-    App, Client, FunctionServer, Functions, Response, Statera, Target, egress_lines, eventually,
+    App, Client, FunctionServer, Functions, Page, Response, Statera, Target, egress_lines, eventually,
     within,
 };
 
@@ -164,6 +165,18 @@ fn reload(statera: &Statera) -> Response {
     admin.request("POST", "/v1/reload", &[], b"").unwrap()
 }
 
+/// Reloads as people do.
+fn reload_by_command(statera: &Statera, flags: &[&str]) -> Output {
+    let admin = format!("http://{}", statera.admin().unwrap());
+    let mut command = Command::new(Statera::binary());
+    command.arg("reload").args(flags).env("STATERA_ADMIN_URL", admin).output().unwrap()
+}
+
+/// Texts without regard to the width of columns.
+fn squeezed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
 fn lines(path: &Path) -> usize {
     std::fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
 }
@@ -209,6 +222,12 @@ fn nothing_is_lost_or_doubled_while_the_configuration_changes() {
     for named in ["perhaps", "nowhere", "module.yaml"] {
         assert!(detail.contains(named), "{detail}");
     }
+    let output = reload_by_command(&statera, &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+    for named in ["perhaps", "nowhere", "module.yaml:"] {
+        assert!(said.contains(named), "{said}");
+    }
     let shards = "---\nkind: io.statera.v1/engine\nspec:\n  shards: 7\n";
     app.write_module(&(module(&first) + shards));
     let refused = reload(&statera).expect(422).json();
@@ -217,15 +236,19 @@ fn nothing_is_lost_or_doubled_while_the_configuration_changes() {
 
     // An endpoint, a function and an egress come.
     app.write_module(&with_audit(&module(&first), &auditor));
-    let reloaded = reload(&statera).expect(200).json();
-    assert_eq!(reloaded["endpoints"]["added"], json!(["audit/*"]));
-    assert_eq!(reloaded["egresses"]["added"], json!(["audit/out"]));
+    let guide = Page::read("docs/guides/reload.md");
+    assert_eq!(guide.lines("sh").collect::<Vec<_>>(), ["statera reload"]);
+    let output = reload_by_command(&statera, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(squeezed(said.lines()), squeezed(guide.lines("text")));
     let audited_from = flow.audit();
     flow.goes_on(&out);
 
     // The functions move.
     app.write_module(&with_audit(&module(&second), &auditor));
-    let reloaded = reload(&statera).expect(200).json();
+    let output = reload_by_command(&statera, &["--json"]);
+    let reloaded: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(reloaded["endpoints"]["changed"], json!(["flow/*"]));
     assert_eq!(reload(&statera).expect(200).json()["endpoints"]["changed"], json!([]));
     let asked = first.requests();

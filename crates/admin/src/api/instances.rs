@@ -52,7 +52,7 @@ pub enum Phase {
 }
 
 /// An instance with what is known about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceDetail {
@@ -79,6 +79,50 @@ pub struct InstanceDetail {
     pub timers: Vec<Timer>,
     /// Whether these are all. If not, there may be more: only so many of all timers are looked at.
     pub timers_complete: bool,
+    /// Its last invocations, newest first: those that failed, and all that ended since somebody asked for this instance in the
+    /// last minutes.
+    #[serde(default)]
+    pub recent: Vec<RecentInvocation>,
+}
+
+/// An invocation that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RecentInvocation {
+    /// When it ended.
+    pub at: String,
+    /// How long it took, if that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+    /// Messages in it.
+    pub messages: usize,
+    /// Bytes of its request, with the state; missing if they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+    /// What came of it.
+    pub outcome: InvocationOutcome,
+    /// Why it failed, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// If it failed: how many of the instance had failed since one succeeded, this one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+}
+
+/// What came of an invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum InvocationOutcome {
+    /// It did what it should.
+    Ok,
+    /// It failed, and its messages were tried again.
+    Retry,
+    /// It failed, and its message was given up.
+    DeadLetter,
+    /// It failed, and the instance takes no messages until it is resumed.
+    Paused,
 }
 
 /// Invocations that fail.

@@ -309,6 +309,7 @@ async fn a_paused_ingress_takes_nothing() {
         ),
         argument: message("m"),
         idempotency_key: None,
+        trace: None,
     };
     let refusal = soon("a refusal", ingress.send(request())).await;
     assert_eq!(refusal, Err(statera_ports::Refusal::Paused));

@@ -38,7 +38,10 @@ impl Exit {
 
     fn of_status(status: StatusCode) -> Exit {
         match status {
-            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Exit::WrongUsage,
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            // A configuration that is wrong, for which `statera run` ends with the same number.
+            | StatusCode::UNPROCESSABLE_ENTITY => Exit::WrongUsage,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotAllowed,
             StatusCode::NOT_FOUND => Exit::NotFound,
             StatusCode::CONFLICT => Exit::Conflict,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use statera_admin::api::{self, Phase};
+use statera_admin::api::{self, InvocationOutcome, Phase};
 
 use super::address::Target;
 use super::admin::{AdminOptions, known};
@@ -109,7 +109,41 @@ fn render(detail: &api::InstanceDetail, style: &Style) -> String {
         let more = if detail.timers_complete { "" } else { " (there may be more)" };
         text += &show::section(&format!("sent for later{more}"), &table.render(style), style);
     }
+    if !detail.recent.is_empty() {
+        text += &show::section("last invocations", &recent(&detail.recent, style), style);
+    }
     text
+}
+
+fn recent(invocations: &[api::RecentInvocation], style: &Style) -> String {
+    let mut table = Table::new([
+        Column::left("ENDED"),
+        Column::left("OUTCOME"),
+        Column::right("TOOK"),
+        Column::right("MESSAGES"),
+        Column::right("BYTES").spare(),
+        Column::long("REASON"),
+    ]);
+    for invocation in invocations {
+        table.row([
+            Cell::new(&invocation.at),
+            outcome(invocation.outcome),
+            Cell::or_dash(invocation.duration_ms.map(show::milliseconds)),
+            Cell::count(invocation.messages),
+            Cell::or_dash(invocation.bytes.map(show::size)),
+            Cell::or_dash(invocation.reason.as_deref()),
+        ]);
+    }
+    table.render(style)
+}
+
+fn outcome(outcome: InvocationOutcome) -> Cell {
+    match outcome {
+        InvocationOutcome::Ok => Cell::toned("ok", Tone::Good),
+        InvocationOutcome::Retry => Cell::toned("retry", Tone::Warn),
+        InvocationOutcome::DeadLetter => Cell::toned("dead letter", Tone::Bad),
+        InvocationOutcome::Paused => Cell::toned("paused", Tone::Bad),
+    }
 }
 
 fn messages(messages: &[api::Message], style: &Style) -> String {

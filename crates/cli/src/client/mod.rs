@@ -16,6 +16,7 @@ mod message;
 mod origin;
 mod paging;
 mod pause;
+mod reload;
 mod show;
 mod state;
 mod status;
@@ -70,6 +71,8 @@ pub(crate) enum ClientCommand {
     Pause(pause::Pause),
     /// Let go on what was paused, by an operator or because it failed
     Resume(pause::Resume),
+    /// Let an engine read its configuration again
+    Reload(reload::Reload),
     /// See or change what the engine logs
     Log(log::Log),
     /// Follow live figures, a line each second
@@ -122,6 +125,7 @@ impl ClientCommand {
             ClientCommand::DeadLetter(command) => command.run(terminal).await,
             ClientCommand::Pause(command) => command.run(terminal).await,
             ClientCommand::Resume(command) => command.run(terminal).await,
+            ClientCommand::Reload(command) => command.run(terminal).await,
             ClientCommand::Log(command) => command.run(terminal).await,
             ClientCommand::Tail(command) => command.run(terminal).await,
             ClientCommand::Send(command) => command.run(terminal).await,

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use statera_model::codes;
 use statera_protocol::{decode_request, encode_reply};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -29,7 +30,7 @@ pub(super) async fn serve() -> anyhow::Result<SocketAddr> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => drop(tokio::spawn(connection(stream))),
-                Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+                Err(error) => tracing::warn!(code = %codes::FUNCTIONS_UNREACHABLE, %error, "cannot accept a connection"),
             }
         }
     });
@@ -50,7 +51,7 @@ async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, body) = match reply(request.into_body()).await {
         Ok(reply) => (StatusCode::OK, reply),
         Err(error) => {
-            tracing::warn!(%error, "a function failed");
+            tracing::warn!(code = %codes::FUNCTION_FAILS, %error, "a function failed");
             (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into())
         }
     };

@@ -59,9 +59,9 @@ impl World {
         loop {
             let Some(Ok(line)) = lines.next() else { panic!("not ready: {said:#?}") };
             let entry: Json = serde_json::from_str(&line).unwrap_or_default();
-            let message = entry["fields"]["message"].as_str().unwrap_or_default().to_owned();
+            let message = entry["message"].as_str().unwrap_or_default().to_owned();
             let address = message.split("://").nth(1).and_then(|text| text.parse().ok());
-            match entry["fields"]["id"].as_str() {
+            match entry["id"].as_str() {
                 Some("admin") => admin = address,
                 Some("example/in") => ingress = address,
                 _ => {}

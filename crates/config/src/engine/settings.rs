@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::kinds::url::web_url;
 use crate::report::Wrong;
 use crate::scalar::{self, Parsed};
 use crate::{
     Durability, EngineSettings, EpochSettings, FailurePolicy, FailureSettings, LimitSettings,
-    MemorySettings,
+    MemorySettings, TraceSettings,
 };
 
 /// Key groups are stored as two bytes.
@@ -39,6 +40,10 @@ pub(crate) enum Value {
     },
     Durability,
     Policy,
+    /// A number from 0 to 1.
+    Share(fn(&mut EngineSettings, f64)),
+    /// A text, and how it is to be written.
+    Text(&'static str, fn(&mut EngineSettings, &str) -> Parsed<()>),
     /// A mapping of functions to policies.
     Policies,
 }
@@ -174,6 +179,39 @@ pub(crate) static SETTINGS: &[Setting] = &[
         default: Written("1h"),
         about: "How long idempotency keys are remembered. A client may repeat a request for so long.",
     },
+    Setting {
+        path: "traces.endpoint",
+        value: Value::Text("URL", |s, text| {
+            s.traces.endpoint = Some(web_url(text)?);
+            Ok(())
+        }),
+        default: Said("no traces"),
+        about: "A collector that takes OTLP over HTTP, such as `http://localhost:4318`; see [traces](../guides/traces.md). Without it nothing is traced, and that costs nothing.",
+    },
+    Setting {
+        path: "traces.sample",
+        value: Value::Share(|s, share| s.traces.sample = share),
+        default: Written("1"),
+        about: "The share of messages from outside that are traced, unless their sender says it with `traceparent`. A traced message costs some microseconds at each step: choose less than 1 under load.",
+    },
+    Setting {
+        path: "traces.serviceName",
+        value: Value::Text("text", |s, text| {
+            s.traces.service_name = text.to_owned();
+            Ok(())
+        }),
+        default: Written("statera"),
+        about: "The `service.name` of all spans.",
+    },
+    Setting {
+        path: "traces.headers",
+        value: Value::Text("`name=value,...`", |s, text| {
+            s.traces.headers = headers(text)?;
+            Ok(())
+        }),
+        default: Said("none"),
+        about: "Headers for the collector, such as `authorization=Bearer ${TOKEN}`.",
+    },
 ];
 
 /// A setting that may not be larger than another, and whether that holds.
@@ -220,6 +258,8 @@ impl Setting {
             Value::Duration { zero: true, set } => set(settings, scalar::duration(text)?),
             Value::Duration { zero: false, set } => set(settings, scalar::positive_duration(text)?),
             Value::Durability => settings.durability = scalar::choice(text, DURABILITIES)?,
+            Value::Share(set) => set(settings, scalar::share(text)?),
+            Value::Text(_, set) => set(settings, text)?,
             Value::Policy => settings.failures.policy = scalar::choice(text, POLICIES)?,
             Value::Policies => {
                 let hint = "override one function: `failures.overrides.<namespace>/<name>`";
@@ -236,6 +276,19 @@ pub(crate) fn set_policy(settings: &mut EngineSettings, pattern: &str, text: &st
     let policy = scalar::choice(text, POLICIES)?;
     settings.failures.overrides.insert(pattern.to_owned(), policy);
     Ok(())
+}
+
+/// Headers in the form that `OTEL_EXPORTER_OTLP_HEADERS` has: `name=value`, with commas between.
+fn headers(text: &str) -> Parsed<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let header = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        // The text may be a secret.
+        _ => Err(Wrong::new("a header has no name", "write `name=value,name=value`")),
+    };
+    pairs.map(header).collect()
 }
 
 const DURABILITIES: &[(&str, Durability)] =
@@ -257,6 +310,8 @@ impl Value {
             Value::Duration { zero: false, .. } => "duration above 0".to_owned(),
             Value::Durability => "`fsync` or `none`".to_owned(),
             Value::Policy => "`retry`, `dead-letter` or `pause`".to_owned(),
+            Value::Share(_) => "number from 0 to 1".to_owned(),
+            Value::Text(what, _) => (*what).to_owned(),
             Value::Policies => "mapping of functions to policies".to_owned(),
         }
     }
@@ -285,6 +340,12 @@ impl Default for EngineSettings {
                 overrides: BTreeMap::new(),
             },
             idempotency_retention: Duration::ZERO,
+            traces: TraceSettings {
+                endpoint: None,
+                sample: 0.0,
+                service_name: String::new(),
+                headers: Vec::new(),
+            },
         };
         for setting in SETTINGS {
             if let Written(text) = setting.default {

@@ -30,6 +30,18 @@ pub(crate) fn url_template(text: &str) -> Parsed<UrlTemplate> {
     Ok(UrlTemplate { text: text.to_owned(), scheme })
 }
 
+/// The address of a server, without placeholders.
+pub(crate) fn web_url(text: &str) -> Parsed<String> {
+    if text.contains(PLACEHOLDER) {
+        let complaint = format!("contains `{PLACEHOLDER}`, which only those of endpoints may");
+        return Err(wrong(text, &complaint, "write the address of one server"));
+    }
+    match url_template(text)?.scheme {
+        Scheme::Http | Scheme::Https => Ok(text.to_owned()),
+        Scheme::Unix => Err(wrong(text, "names a socket", "write `http://<host>:<port>`")),
+    }
+}
+
 fn check_characters(text: &str, example: &str) -> Result<(), Wrong> {
     if let Some(start) = example.find(['{', '}']) {
         let end = example[start..].find('}').map_or(example.len(), |length| start + length + 1);

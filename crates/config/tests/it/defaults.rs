@@ -7,7 +7,7 @@ use statera_config::{
     AsyncTransport, ClientCertificate, Durability, Egress, Endpoint, EngineSettings, EpochSettings,
     FailurePolicy, FailureSettings, FileEgress, FileIngress, FileRecord, FunctionPattern,
     HttpIngress, Ingress, LimitSettings, MemorySettings, OkHttpTransport, PlaygroundEgress,
-    PlaygroundIngress, Scheme, StdoutEgress, Tls, Transport, UrlTemplate,
+    PlaygroundIngress, Scheme, StdoutEgress, Tls, TraceSettings, Transport, UrlTemplate,
 };
 use statera_model::Name;
 
@@ -325,6 +325,12 @@ fn the_engine_has_the_defaults_that_its_types_document() {
             overrides: [].into(),
         },
         idempotency_retention: seconds(3600),
+        traces: TraceSettings {
+            endpoint: None,
+            sample: 1.0,
+            service_name: "statera".to_owned(),
+            headers: Vec::new(),
+        },
     };
     assert_eq!(EngineSettings::default(), expected);
     assert_eq!(engine("{ kind: io.statera.v1/engine, spec: {} }"), expected);
@@ -361,6 +367,15 @@ fn all_settings_of_the_engine_are_read() {
             .into(),
         },
         idempotency_retention: seconds(12),
+        traces: TraceSettings {
+            endpoint: Some("https://collector:4318/otlp".to_owned()),
+            sample: 0.25,
+            service_name: "shop".to_owned(),
+            headers: vec![
+                ("authorization".to_owned(), "Bearer a=b".to_owned()),
+                ("x-team".to_owned(), "orders".to_owned()),
+            ],
+        },
     };
     let text = "
 kind: io.statera.v1/engine
@@ -380,6 +395,11 @@ spec:
       example/*: retry
       example/payment: dead-letter
   idempotencyRetention: 12s
+  traces:
+    endpoint: https://collector:4318/otlp
+    sample: 0.25
+    serviceName: shop
+    headers: authorization=Bearer a=b, x-team=orders
 ";
     assert_eq!(engine(text), expected);
 }

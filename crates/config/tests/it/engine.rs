@@ -33,6 +33,9 @@ fn ranges_are_checked() {
         ),
         engine("failures: { overrides: retry }"),
         engine("idempotencyRetention: 0, memory: 5"),
+        engine("traces: { endpoint: localhost:4318, sample: 5%, headers: secret }"),
+        engine("traces: { endpoint: 'http+unix:///a.sock', sample: 2 }"),
+        engine("traces: { endpoint: 'http://{function.name}' }"),
     ];
     check_messages(
         &texts.each_ref().map(String::as_str),
@@ -88,6 +91,18 @@ fn ranges_are_checked() {
                 for a wait that never ends write a long one, such as `1d`
             spec.memory: a mapping is expected here, not a single value
                 write `name: value` lines, indented below this key
+            spec.traces.endpoint: the URL `localhost:4318` has no scheme
+                write `http://localhost:4318`
+            spec.traces.sample: `5%` is not a share
+                write a number from 0 to 1, such as `0.01`
+            spec.traces.headers: a header has no name
+                write `name=value,name=value`
+            spec.traces.endpoint: the URL `http+unix:///a.sock` names a socket
+                write `http://<host>:<port>`
+            spec.traces.sample: `2` is not a share
+                write a number from 0 to 1, such as `0.01`
+            spec.traces.endpoint: the URL `http://{function.name}` contains `{function.name}`, which only those of endpoints may
+                write the address of one server
         "#]],
     );
 }
@@ -121,7 +136,7 @@ fn unknown_settings_are_errors() {
             epochs:
               maxInterval: …
             spec.colour: there is no engine setting `colour`
-                the settings are `shards`, `keyGroups`, `epochs.minInterval`, `epochs.maxInterval`, `memory.stateBytes`, `memory.mailboxBytes`, `memory.unflushedBytes`, `limits.invocationsInFlight`, `limits.mailboxMessages`, `limits.batchBytes`, `limits.idempotencyKeys`, `durability`, `failures.backoffMin`, `failures.backoffMax`, `failures.budget`, `failures.policy`, `failures.overrides`, `idempotencyRetention`
+                the settings are `shards`, `keyGroups`, `epochs.minInterval`, `epochs.maxInterval`, `memory.stateBytes`, `memory.mailboxBytes`, `memory.unflushedBytes`, `limits.invocationsInFlight`, `limits.mailboxMessages`, `limits.batchBytes`, `limits.idempotencyKeys`, `durability`, `failures.backoffMin`, `failures.backoffMax`, `failures.budget`, `failures.policy`, `failures.overrides`, `idempotencyRetention`, `traces.endpoint`, `traces.sample`, `traces.serviceName`, `traces.headers`
         "#]],
     );
 }

@@ -57,6 +57,7 @@ fn message(entry: &FileRecord, json: &Value, text: &[u8]) -> Result<SourceRecord
     Ok(SourceRecord::Message {
         targets,
         argument: TypedValue::new(entry.value_type.as_str(), text),
+        trace: None,
     })
 }
 

@@ -91,7 +91,7 @@ fn order(number: usize) -> String {
 
 fn show(records: &[SourceRecord]) -> String {
     let show = |record: &SourceRecord| match record {
-        SourceRecord::Message { targets, argument } => format!("{targets:?} {argument:?}\n"),
+        SourceRecord::Message { targets, argument, .. } => format!("{targets:?} {argument:?}\n"),
         SourceRecord::Malformed { place, reason, record } => {
             format!("{place}: {reason}: {record:?}\n")
         }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use statera_model::Name;
+use statera_model::{codes, Name};
 use statera_ports::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -131,7 +131,7 @@ impl Server {
             let _ = timeout(limit, async { while tasks.join_next().await.is_some() {} }).await;
         }
         if !tasks.is_empty() {
-            tracing::warn!(%id, connections = tasks.len(), "closing connections with requests in flight");
+            tracing::warn!(code = %codes::INGRESS_CUT_OFF, %id, connections = tasks.len(), "closing connections with requests in flight");
         }
         tasks.shutdown().await;
         Ok(())
@@ -172,7 +172,7 @@ async fn accept(
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%id, %error, "cannot accept connections for now");
+                tracing::warn!(code = %codes::INGRESS_UNREACHABLE, %id, %error, "cannot accept connections for now");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -32,8 +32,9 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use statera_config as config;
-use statera_model::TypedValue;
+use statera_model::{TraceContext, TypedValue};
 use statera_ports::{Answer, BoxFuture, Engine, Refusal, Request};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -116,6 +117,7 @@ impl Handler {
             argument: TypedValue::new(&order.typename, &body),
             target: order.target,
             idempotency_key: order.idempotency_key,
+            trace: self.engine.traces().then(|| trace(&head)).flatten(),
         };
         // The engine counts the message from here on.
         drop(body);
@@ -141,6 +143,11 @@ impl Handler {
             () = reached(&mut phase, Phase::Closing) => Err(gone()),
         }
     }
+}
+
+/// Where the request belongs, if its sender says so.
+fn trace(head: &Parts) -> Option<TraceContext> {
+    TraceContext::parse(head.headers.get("traceparent")?.as_bytes())
 }
 
 fn value_response(value: &TypedValue) -> Response {

@@ -68,6 +68,7 @@ async fn a_send_is_accepted_with_202() {
         target: Address::new(name("example/cart"), "a/b ä"),
         argument: TypedValue::new("example/Order", b"{}"),
         idempotency_key: None,
+        trace: None,
     };
     assert_eq!(*world.engine.requests.lock().unwrap(), [expected]);
 }

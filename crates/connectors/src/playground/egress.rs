@@ -13,7 +13,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{StatusCode, Uri};
 use serde_json::Value;
 use statera_config as config;
-use statera_model::{Name, TypedValue};
+use statera_model::{codes, Name, TypedValue};
 use statera_ports::{BoxFuture, DataId, Egress, Sink, SinkBatch, SinkError, SinkPosition};
 
 use super::with_status_header;
@@ -99,12 +99,13 @@ impl Sink for TopicsSink {
                 }
                 // Checked before; but the topics may have been configured otherwise when the record was made.
                 Err(reason) => {
-                    tracing::warn!(%reason, "dropping a record of the playground's egress")
+                    tracing::warn!(code = %codes::RECORDS_LOST, %reason, "dropping a record of the playground's egress")
                 }
             }
         }
         if dropped > 0 {
             tracing::warn!(
+                code = %codes::RECORDS_LOST,
                 records = dropped,
                 "dropping records of the playground's egress: a topic is full"
             );

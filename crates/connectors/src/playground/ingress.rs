@@ -71,6 +71,6 @@ async fn send(
     let argument = TypedValue::new(vendor_type(&head.headers).unwrap_or(STRING), &body);
     drop(body);
     admitted.release_body();
-    engine.send(Request { target, argument, idempotency_key: None }).await?;
+    engine.send(Request { target, argument, idempotency_key: None, trace: None }).await?;
     Ok(http::empty(StatusCode::OK))
 }

@@ -98,7 +98,7 @@ fn record(json: &str) -> TypedValue {
 }
 
 fn batch(records: Vec<TypedValue>) -> SinkBatch {
-    SinkBatch { epoch: Epoch(1), records }
+    SinkBatch { epoch: Epoch(1), records, traces: Vec::new() }
 }
 
 #[tokio::test]

@@ -396,9 +396,17 @@ impl Shard {
 
     pub(super) fn send_due(&mut self) {
         for _ in 0..DUE_PER_APPLY_MAX.min(DUE_PER_EPOCH_MAX - self.due_sent) {
-            let Some(message) = self.delays.pop_due(self.now) else { return };
+            let key = self.delays.next_key();
+            let Some(message) = self.delays.pop_due(self.now) else { break };
             self.due_sent += 1;
+            if let Some(key) = key.filter(|_| self.traces.any_delayed()) {
+                self.traces.is_due(key);
+            }
             self.route(message.target, Some(message.sender), message.argument);
+        }
+        self.traces.set_current(None);
+        if self.traces.any_delayed() && self.delays.next_due().is_none_or(|due| due > self.now) {
+            self.traces.forget_due(self.now);
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use statera_model::{Failure, FailureKind, KeyGroup, Millis};
 use statera_ports::{Answer, DeadLetterId};
 
+use super::news::{Attempted, Follows};
 use super::{Alarm, Shard};
 use crate::input::{InvocationId, OnFailure, Policy};
 use crate::instance::{Instance, Marks, Phase, Trouble};
@@ -30,6 +31,14 @@ impl Verdict {
     fn is_retry(&self) -> bool {
         matches!(self, Verdict::Backoff | Verdict::Isolate | Verdict::Halve)
     }
+
+    fn follows(&self) -> Follows {
+        match self {
+            Verdict::Backoff | Verdict::Isolate | Verdict::Halve => Follows::Retry,
+            Verdict::DeadLetter => Follows::DeadLetter,
+            Verdict::Pause => Follows::Pause,
+        }
+    }
 }
 
 /// How often messages must fail before they are blamed, unless the budget alone says so: a single failure may be that of
@@ -51,13 +60,18 @@ impl Shard {
             self.release_place(id.instance);
             return self.again(id.instance);
         };
-        match failure.kind {
-            FailureKind::Unavailable => function.gate.unavailable(self.now, &policy),
-            _ if asked => function.gate.answered(),
-            _ => {}
-        }
+        let (is_down, is_back) = match failure.kind {
+            FailureKind::Unavailable => (function.gate.unavailable(self.now, &policy), false),
+            _ => (false, asked && function.gate.answered()),
+        };
         function.counts.failures.count(failure.kind);
         let last_success = function.last_success;
+        if is_down {
+            self.tell_silent(id.instance, failure);
+        }
+        if is_back {
+            self.tell_answering(id.instance);
+        }
         self.release_place(id.instance);
         let instance = self.instances.get_mut(id.instance);
         let now = self.now;
@@ -69,9 +83,14 @@ impl Shard {
             self.troubles.entry(id.instance).or_insert_with(|| Trouble::new(now, failure));
         trouble.note(now, failure, last_success);
         let verdict = verdict(trouble, failure.kind, batch, &policy, now);
+        let attempts = trouble.attempts;
         let counts = &mut self.functions[instance.function as usize].counts;
         counts.backing_off += u64::from(verdict == Verdict::Backoff);
         counts.retries += u64::from(verdict.is_retry());
+        let follows = verdict.follows();
+        self.tell_failed(id, failure, Attempted { messages: batch, attempts, follows });
+        let instance = self.instances.get_mut(id.instance);
+        let trouble = self.troubles.get_mut(&id.instance).expect("it has failed");
         match verdict {
             Verdict::Backoff => {
                 let delay_ms = backoff_ms(trouble.tries, &policy);
@@ -175,6 +194,7 @@ impl Shard {
         self.dead_letter_number = self.now.0.max(self.dead_letter_number + 1);
         let id = DeadLetterId { key_group: group.0, number: self.dead_letter_number };
         self.pending.put(Key::DeadLetter(id).encode(group), letter.encode());
+        self.tell_buried(id, &letter);
         self.dead_letters.insert(id);
         id
     }

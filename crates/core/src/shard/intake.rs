@@ -22,7 +22,7 @@ impl Shard {
     }
 
     pub(super) fn request(&mut self, ticket: Ticket, request: Request, kind: RequestKind) {
-        let Request { target, argument, idempotency_key } = request;
+        let Request { target, argument, idempotency_key, trace } = request;
         if idempotency_key.as_ref().is_some_and(|key| key.len() > NAME_BYTES_MAX) {
             let refusal = Refusal::TooLong { bytes_max: NAME_BYTES_MAX };
             self.effects.push(Effect::Refuse { ticket, refusal });
@@ -49,7 +49,9 @@ impl Shard {
             }
             RequestKind::Call => Some(self.new_call(group, ticket, &target, idempotency_key)),
         };
+        self.traces.set_current(trace);
         self.receive(target, caller, argument, None);
+        self.traces.set_current(None);
     }
 
     /// A request with an idempotency key that was seen before.
@@ -150,7 +152,8 @@ impl Shard {
         debug_assert_eq!(self.owner(group), self.config.shard, "delivered to the owner");
         for record in records {
             match record {
-                SourceRecord::Message { targets, argument } => {
+                SourceRecord::Message { targets, argument, trace } => {
+                    self.traces.set_current(trace.map(|trace| *trace));
                     for target in targets {
                         if let Some(reason) = too_long(&target) {
                             let record = argument.to_encoded();
@@ -170,6 +173,7 @@ impl Shard {
                 }
             }
         }
+        self.traces.set_current(None);
         self.pending.put(Key::Source(source).encode(group), position.to_vec());
     }
 

@@ -6,6 +6,7 @@ mod failure;
 mod figures;
 mod inspect;
 mod intake;
+mod news;
 mod operate;
 mod reload;
 mod reply;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TypedValue};
+use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TraceContext, TypedValue};
 use statera_ports::DeadLetterId;
 
 use crate::calls::Calls;
@@ -33,6 +34,7 @@ use crate::instance::{Instance, Instances, Marks, Phase, Trouble};
 use crate::mailbox::{Mails, Message};
 use crate::outbox::Outbox;
 use crate::pending::Pending;
+use crate::traces::Traces;
 use crate::values::Mail;
 use crate::{graph, keys};
 use cut::OpenPart;
@@ -41,6 +43,7 @@ pub use dispatch::Invocation;
 pub use inspect::{
     Activity, Answers, Failing, Inspected, Inspection, Presence, TimerPage, TimerPlace, TimerQuery,
 };
+pub use news::{Attempted, Buried, BuriedWhat, FailedInvocation, Follows, News};
 pub use restore::RestoreError;
 
 /// Instances that will be needed soon are looked at together, without work between: the processor then waits for all of
@@ -68,6 +71,7 @@ pub struct Shard {
     local: Vec<PeerMessage>,
     /// Invocations in flight that end before the next input of any other kind.
     inline: usize,
+    traces: Traces,
     /// Instances with changes since the last cut.
     dirty: Vec<u32>,
     delays: Delays,
@@ -138,6 +142,8 @@ pub struct Figures {
     pub calls: usize,
     /// Remembered idempotency keys.
     pub idempotency_keys: usize,
+    /// Messages in mailboxes that belong to traces.
+    pub traced: usize,
 }
 
 impl Shard {
@@ -157,6 +163,7 @@ impl Shard {
             mails: Mails::default(),
             local: Vec::new(),
             inline: 0,
+            traces: Traces::new(seed),
             dirty: Vec::new(),
             delays: Delays::new(seed),
             calls: Calls::new(seed),
@@ -195,6 +202,12 @@ impl Shard {
             Input::Deliver(batch) => self.deliver(batch),
             Input::Peer { from, item: PeerItem::Message(message) } => {
                 self.peer_message(from, *message)
+            }
+            Input::Peer { from, item: PeerItem::Traced(traced) } => {
+                let (message, trace) = *traced;
+                self.traces.set_current(Some(trace));
+                self.peer_message(from, message);
+                self.traces.set_current(None);
             }
             Input::Peer { from, item: PeerItem::Marker(cut) } => self.marker(from, &cut),
             Input::Cut(cut) => self.cut(&cut),
@@ -235,6 +248,26 @@ impl Shard {
             self.go_on_with_others();
         }
         std::mem::swap(&mut self.effects, effects);
+    }
+
+    /// What is applied next follows from this span, until `None` is set: the messages and records that it sends belong to
+    /// the same trace.
+    pub fn trace(&mut self, span: Option<TraceContext>) {
+        self.traces.set_current(span);
+    }
+
+    /// The spans from which the messages of an invocation follow, of those that are traced.
+    #[must_use]
+    pub fn traces(&self, id: InvocationId) -> Vec<TraceContext> {
+        if !self.traces.any_mail() {
+            return Vec::new();
+        }
+        let Some(instance) = self.instances.attempt(id.instance, id.attempt) else {
+            return Vec::new();
+        };
+        let Phase::Running { batch, .. } = instance.phase else { return Vec::new() };
+        let messages = self.mails.iter(&instance.mailbox).take(batch as usize);
+        messages.filter_map(|message| self.traces.of_mail(message.sequence)).collect()
     }
 
     /// What may follow from any input.
@@ -286,6 +319,7 @@ impl Shard {
             paused: self.paused,
             calls: self.calls.waiting_count(),
             idempotency_keys: self.calls.seen_count(),
+            traced: self.traces.mail_len(),
         }
     }
 
@@ -343,9 +377,14 @@ impl Shard {
         let shard = if alone { self.config.shard } else { self.owner(self.group(&target)) };
         let message = PeerMessage { target, caller, argument };
         if shard == self.config.shard {
+            self.traces.sent(self.local.len());
             self.local.push(message);
         } else {
-            self.effects.push(Effect::Send { shard, message: Box::new(message) });
+            let item = match self.traces.current() {
+                None => PeerItem::Message(Box::new(message)),
+                Some(trace) => PeerItem::Traced(Box::new((message, trace))),
+            };
+            self.effects.push(Effect::Send { shard, item });
         }
     }
 
@@ -356,13 +395,17 @@ impl Shard {
             return;
         }
         let mut local = std::mem::take(&mut self.local);
+        let mut place = 0;
         while !local.is_empty() {
             let count = local.len().min(LOCAL_MAX);
             let guesses = self.look_up(&local[..count]);
             for (message, guess) in local.drain(..count).zip(guesses) {
+                self.traces.arrives(place);
                 self.receive_at(guess, message);
+                place += 1;
             }
         }
+        self.traces.all_arrived();
         self.local = local;
     }
 
@@ -458,6 +501,7 @@ impl Shard {
     #[inline]
     fn enqueue(&mut self, index: u32, message: Message) {
         let instance = self.instances.get_mut(index);
+        self.traces.enters(message.sequence);
         let (bytes, persisted) = (message.bytes(), message.persisted);
         let function = &mut self.functions[instance.function as usize];
         function.senders.count(message.caller.as_ref().map(|caller| &caller.function));
@@ -475,6 +519,9 @@ impl Shard {
 
     /// Takes the first messages out of a mailbox: they have had their effect.
     fn take_mail(&mut self, index: u32, count: usize) {
+        if self.traces.any_mail() {
+            self.forget_traces(index, count);
+        }
         let instance = self.instances.get_mut(index);
         let mut bytes = 0;
         for _ in 0..count {
@@ -491,6 +538,14 @@ impl Shard {
         let function = &mut self.functions[instance.function as usize];
         function.mail_bytes -= bytes;
         function.counts.left += count as u64;
+    }
+
+    #[cold]
+    fn forget_traces(&mut self, index: u32, count: usize) {
+        let mailbox = &self.instances.get(index).mailbox;
+        for message in self.mails.iter(mailbox).take(count) {
+            self.traces.leaves(message.sequence);
+        }
     }
 
     fn mark_dirty(&mut self, index: u32) {

@@ -39,8 +39,11 @@ impl Shard {
         }
         let now = self.now;
         let function = self.function_of(id.instance);
-        function.gate.answered();
+        let is_back = function.gate.answered();
         function.last_success = Some(now);
+        if is_back {
+            self.tell_answering(id.instance);
+        }
         self.release_place(id.instance);
         self.apply_reply(id.instance, reply);
         self.take_mail(id.instance, batch);
@@ -55,7 +58,9 @@ impl Shard {
         match function.register(asked, sent) {
             Err(reason) => self.rejected(id, reason, request),
             Ok(()) => {
-                function.gate.incomplete();
+                if function.gate.incomplete() {
+                    self.tell_answering(id.instance);
+                }
                 self.release_place(id.instance);
                 self.again_with_states(id.instance);
             }
@@ -223,6 +228,7 @@ impl Shard {
                         argument: message.argument.encoded(),
                     };
                     self.delays.send(key, group, message);
+                    self.traces.delays(key);
                     self.functions[function as usize].counts.out_delayed += 1;
                 }
                 Delayed::Cancel { token } => self.delays.cancel(&sender.id, &token),
@@ -237,7 +243,8 @@ impl Shard {
             let function = &mut self.functions[function as usize];
             function.egresses.count(Some(&record.egress));
             function.counts.out_egress += 1;
-            let record = EgressRecord { egress: record.egress, value: record.argument };
+            let trace = self.traces.current().map(Box::new);
+            let record = EgressRecord { egress: record.egress, value: record.argument, trace };
             self.releases.egress.push(record);
         }
     }

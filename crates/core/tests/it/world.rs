@@ -8,12 +8,13 @@ use statera_core::delta::changes;
 use statera_core::keys::Key;
 use statera_core::values::StateValue;
 use statera_core::{
-    CALL_FUNCTION, Config, Cut, Effect, Halted, Input, InvocationId, Limits, OnFailure, PeerItem,
+    CALL_FUNCTION, Config, Cut, Effect, Halted, Input, InvocationId, Limits, News, OnFailure, PeerItem,
     Policy, Reload, RequestKind, Shard, Ticket,
 };
 use statera_model::{
     Address, Delayed, Egress, EgressId, Epoch, Expiration, Failure, FailureKind, KeyGroup, Millis,
-    Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TypedValue,
+    Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TraceContext,
+    TypedValue,
 };
 use statera_ports::Batch as _;
 use statera_ports::{
@@ -105,6 +106,8 @@ pub(crate) struct World {
     pub(crate) fates: BTreeMap<u64, Vec<Fate>>,
     /// Released records: egress and text.
     pub(crate) egress: Vec<(String, String)>,
+    /// The spans that these records follow from.
+    pub(crate) egress_traces: Vec<Option<TraceContext>>,
     /// The durable key space, which the store serves up to `flushed`.
     pub(crate) durable: BTreeMap<Vec<u8>, Bytes>,
     pub(crate) store: BTreeMap<Vec<u8>, Bytes>,
@@ -120,6 +123,7 @@ pub(crate) struct World {
     channels: VecDeque<(usize, usize, PeerItem)>,
     pub(crate) held: bool,
     released: Vec<(usize, statera_core::Part)>,
+    pub(crate) news: Vec<News>,
 }
 
 impl World {
@@ -138,6 +142,7 @@ impl World {
             waiting: VecDeque::new(),
             fates: BTreeMap::new(),
             egress: Vec::new(),
+            egress_traces: Vec::new(),
             durable: BTreeMap::new(),
             store: BTreeMap::new(),
             delta: Vec::new(),
@@ -149,6 +154,7 @@ impl World {
             channels: VecDeque::new(),
             held: false,
             released: Vec::new(),
+            news: Vec::new(),
         };
         world.restart(shards);
         world
@@ -218,8 +224,8 @@ impl World {
             match effect {
                 Effect::Invoke(id) => self.invoked(shard, id),
                 Effect::Load(id) => self.load(shard, id),
-                Effect::Send { shard: to, message } => {
-                    self.channels.push_back((shard, to.into(), PeerItem::Message(message)));
+                Effect::Send { shard: to, item } => {
+                    self.channels.push_back((shard, to.into(), item));
                 }
                 Effect::Marker(cut) => {
                     for to in (0..self.shards.len()).filter(|to| *to != shard) {
@@ -228,6 +234,7 @@ impl World {
                 }
                 Effect::Part(part) => self.released.push((shard, *part)),
                 Effect::Refuse { ticket, refusal } => self.fate(ticket, Fate::Refused(refusal)),
+                Effect::News(news) => self.news.push(*news),
                 Effect::Unknown(ticket) => self.fate(ticket, Fate::Unknown),
             }
         }
@@ -303,7 +310,7 @@ impl World {
         let target = at(target);
         let shard = self.owner(&target.id);
         let idempotency_key = key.map(Arc::from);
-        let request = Request { target, argument: text(argument), idempotency_key };
+        let request = Request { target, argument: text(argument), idempotency_key, trace: None };
         self.apply(shard, Input::Request { ticket, request, kind });
         self.tickets
     }
@@ -483,7 +490,10 @@ impl World {
                 self.fate(ticket, fate);
             }
             let records = part.releases.egress.into_iter();
-            self.egress.extend(records.map(|r| (r.egress.to_string(), read(&r.value))));
+            for record in records {
+                self.egress.push((record.egress.to_string(), read(&record.value)));
+                self.egress_traces.push(record.trace.map(|trace| *trace));
+            }
         }
     }
 
@@ -531,7 +541,7 @@ pub(crate) fn source() -> SourceId {
 
 pub(crate) fn record(targets: &[&str], argument: &str) -> SourceRecord {
     let targets = targets.iter().map(|target| at(target)).collect();
-    SourceRecord::Message { targets, argument: text(argument) }
+    SourceRecord::Message { targets, argument: text(argument), trace: None }
 }
 
 pub(crate) fn state(name: &str) -> StateSpec {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::Producer as _;
+use statera_model::codes;
 use statera_ports::{SinkBatch, SinkError};
 
 use super::producer::{Failure, Packing, Producer, Refusal, tell_small};
@@ -89,11 +90,14 @@ impl Plain {
         abandoned: &AtomicBool,
     ) -> Result<(), Failure> {
         if self.waits == Waits::Yes {
-            producer.send(&batch.records, abandoned)?;
+            producer.send(&batch.records, &batch.traces, abandoned)?;
             return producer.wait_for_reports(abandoned);
         }
-        for record in &batch.records {
-            match producer.send(std::slice::from_ref(record), abandoned) {
+        let mut traces = batch.traces.iter().peekable();
+        for (index, record) in batch.records.iter().enumerate() {
+            let trace = traces.next_if(|(traced, _)| *traced == index);
+            let trace: Vec<_> = trace.map(|(_, trace)| (0, *trace)).into_iter().collect();
+            match producer.send(std::slice::from_ref(record), &trace, abandoned) {
                 Err(Failure::Refused(refusal)) => self.tell_lost(&refusal),
                 sent => sent?,
             }
@@ -108,7 +112,7 @@ impl Plain {
         if self.told.is_none_or(|at| at.elapsed() > REMINDER_INTERVAL) {
             self.told = Some(Instant::now());
             let why = refusal.doing();
-            tracing::warn!(id = %self.link.id(), why, "records are lost, as `deliverySemantic` allows");
+            tracing::warn!(code = %codes::RECORDS_LOST, id = %self.link.id(), why, "records are lost, as `deliverySemantic` allows");
         }
     }
 }
@@ -118,7 +122,7 @@ impl Drop for Plain {
         if let (Waits::No, Some(producer)) = (self.waits, &self.producer)
             && producer.client.flush(LAST_FLUSH_TIMEOUT).is_err()
         {
-            tracing::warn!(id = %self.link.id(), "some records of the egress did not reach the brokers in time");
+            tracing::warn!(code = %codes::RECORDS_LOST, id = %self.link.id(), "some records of the egress did not reach the brokers in time");
         }
     }
 }

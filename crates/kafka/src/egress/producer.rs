@@ -10,7 +10,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _, RDKafkaLogL
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
-use statera_model::TypedValue;
+use statera_model::{TraceContext, TypedValue, codes};
 use statera_ports::SinkError;
 
 use super::record::{read, to_send};
@@ -109,13 +109,17 @@ impl Producer {
         self.client.context()
     }
 
-    /// Hands over records, in order. Waits while the client is full.
+    /// Hands over records, in order, those that are traced with a header that says so. Waits while the client is full.
     pub(super) fn send(
         &self,
         records: &[TypedValue],
+        traces: &[(usize, TraceContext)],
         abandoned: &AtomicBool,
     ) -> Result<(), Failure> {
-        for value in records {
+        let mut traces = traces.iter().peekable();
+        for (index, value) in records.iter().enumerate() {
+            let trace = traces.next_if(|(traced, _)| *traced == index);
+            let trace = trace.map(|(_, trace)| trace.to_string());
             let record = read(value, usize::MAX).map_err(|text| {
                 // It was accepted once, by another version.
                 Failure::Refused(Refusal {
@@ -125,7 +129,7 @@ impl Producer {
                     text,
                 })
             })?;
-            let mut sending = to_send(&record);
+            let mut sending = to_send(&record, trace.as_deref());
             self.reports().state().outstanding += 1;
             while let Err((error, back)) = self.client.send(sending) {
                 let bytes = back.delivery_opaque;
@@ -295,6 +299,7 @@ impl Failure {
 /// Tells once that a topic takes small requests only.
 pub(super) fn tell_small(link: &Link, topic: &str) {
     tracing::warn!(
+        code = %codes::EGRESS_SLOW,
         id = %link.id(), topic,
         "the topic does not take what the egress sends at once, so it sends less at once, which is slower; \
          hint: raise `max.message.bytes` of the topic"

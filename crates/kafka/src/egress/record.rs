@@ -6,6 +6,8 @@ use statera_model::TypedValue;
 use statera_protocol::egress::{KAFKA_RECORD, KafkaRecord};
 use statera_protocol::kafka::{Header, PRODUCER_RECORD, ProducerRecord};
 
+use crate::TRACEPARENT;
+
 /// The longest name of a topic, in bytes. Kafka's limit.
 const TOPIC_BYTES_MAX: usize = 249;
 
@@ -77,14 +79,19 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// As the client wants it.
-pub(super) fn to_send<'a>(record: &'a ProducerRecord<'a>) -> BaseRecord<'a, [u8], [u8], usize> {
+/// As the client wants it. With `trace` it says which span it follows from, unless the function has said that itself.
+pub(super) fn to_send<'a>(
+    record: &'a ProducerRecord<'a>,
+    trace: Option<&str>,
+) -> BaseRecord<'a, [u8], [u8], usize> {
     let header = |headers: OwnedHeaders, header: &Header<'_>| {
         headers.insert(ClientHeader { key: header.key, value: header.value })
     };
-    let headers = (!record.headers.is_empty()).then(|| {
-        let empty = OwnedHeaders::new_with_capacity(record.headers.len());
-        record.headers.iter().fold(empty, header)
+    let trace = trace.filter(|_| record.headers.iter().all(|it| it.key != TRACEPARENT));
+    let trace = trace.map(|trace| Header { key: TRACEPARENT, value: Some(trace.as_bytes()) });
+    let headers = (!record.headers.is_empty() || trace.is_some()).then(|| {
+        let empty = OwnedHeaders::new_with_capacity(record.headers.len() + 1);
+        record.headers.iter().chain(&trace).fold(empty, header)
     });
     BaseRecord {
         topic: record.topic,

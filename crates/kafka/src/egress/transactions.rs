@@ -172,9 +172,12 @@ impl Transactions {
             unreachable!("both were prepared")
         };
         let client = &producer.client;
+        let t0 = Instant::now();
         producer.reset();
         client.begin_transaction().map_err(doing("cannot begin a transaction"))?;
-        producer.send(&batch.records, abandoned)?;
+        let t1 = t0.elapsed();
+        producer.send(&batch.records, &batch.traces, abandoned)?;
+        let t2 = t0.elapsed();
         let topic =
             read(&batch.records[0], usize::MAX).map_or("", |record| record.topic).to_owned();
         // The brokers refuse an offset of a topic that is only being made.
@@ -189,11 +192,16 @@ impl Transactions {
         retry(abandoned, "cannot mark the epoch", || {
             client.send_offsets_to_transaction(&marker, group, CALL_TIMEOUT)
         })?;
+        let t3 = t0.elapsed();
         producer.wait_for_reports(abandoned)?;
+        let t4 = t0.elapsed();
         producer.settle();
+        let t5 = t0.elapsed();
         retry(abandoned, "cannot commit a transaction", || {
             client.commit_transaction(CALL_TIMEOUT)
         })?;
+        let t6 = t0.elapsed();
+        tracing::debug!("TXN {} epoch {} n {} begin {} send {} offsets {} reports {} settle {} commit {}", self.turn, batch.epoch, batch.records.len(), t1.as_micros(), (t2-t1).as_micros(), (t3-t2).as_micros(), (t4-t3).as_micros(), (t5-t4).as_micros(), (t6-t5).as_micros());
         if !is_known && self.topics.len() < TOPICS_MAX {
             self.topics.insert(topic);
         }

@@ -30,7 +30,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use statera_config as config;
-use statera_model::Name;
+use statera_model::{codes, Name};
 use statera_ports::{BoxFuture, Engine, Stopping};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -137,6 +137,7 @@ impl KafkaIngress {
     fn start_reader(&self, rounds: mpsc::Sender<Round>) -> JoinHandle<End> {
         let topics = self.spec.topics.iter();
         let reader = Reader {
+            traces: self.engine.traces(),
             id: self.spec.id.clone(),
             consumer: self.consumer.clone(),
             routes: topics.map(|route| (Arc::from(&*route.name), route.clone())).collect(),
@@ -296,6 +297,7 @@ impl IngressEvents {
             Err(error) if !commits.has_failed => {
                 commits.has_failed = true;
                 tracing::warn!(
+                    code = %codes::OFFSETS_NOT_COMMITTED,
                     id = %self.events.0.id(), %error,
                     "offsets cannot be committed to the consumer group, which is for monitors only; \
                      hint: has the group other members, or does an access list forbid it?"

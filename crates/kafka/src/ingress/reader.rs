@@ -14,7 +14,7 @@ use rdkafka::Message as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use statera_config::{BadRecords, StreamRoute};
-use statera_model::Name;
+use statera_model::{Name, TraceContext};
 use statera_ports::{SourceBatch, SourceId, SourceRecord};
 use statera_protocol::kafka::Header;
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::position;
 use super::record::{Reason, Record, message};
 use super::{Consumer, Part};
+use crate::TRACEPARENT;
 use crate::error::Error;
 
 /// The most records in a round.
@@ -84,6 +85,8 @@ pub(super) struct Reader {
     pub(super) bad_records: BadRecords,
     pub(super) rounds: mpsc::Sender<Round>,
     pub(super) skipped: u64,
+    /// Whether it matters where records belong in traces.
+    pub(super) traces: bool,
 }
 
 impl Reader {
@@ -149,6 +152,7 @@ impl Reader {
             timestamp_ms: read.timestamp().to_millis(),
             key: read.key(),
             value: read.payload(),
+            trace: if self.traces { trace(read) } else { None },
         };
         let made = message(route, &record, || headers(read));
         let batch = round.batch(topic, record.partition);
@@ -192,6 +196,13 @@ impl Round {
 
 fn place(topic: &str, record: &Record<'_>) -> String {
     format!("{topic}/{}@{}", record.partition, record.offset)
+}
+
+/// The span that a record follows from; the last header counts, as with Kafka's own clients.
+fn trace(read: &BorrowedMessage<'_>) -> Option<TraceContext> {
+    let headers = headers(read).ok()?;
+    let header = headers.iter().rev().find(|header| header.key == TRACEPARENT)?;
+    TraceContext::parse(header.value?)
 }
 
 fn headers<'a>(read: &'a BorrowedMessage<'_>) -> Result<Vec<Header<'a>>, Reason> {

@@ -1,7 +1,7 @@
 //! From a record to a message.
 
 use statera_config::StreamRoute;
-use statera_model::{Address, TypedValue};
+use statera_model::{Address, TraceContext, TypedValue};
 use statera_ports::SourceRecord;
 use statera_protocol::kafka::{ConsumerRecord, Header};
 
@@ -13,6 +13,8 @@ pub(super) struct Record<'a> {
     pub(super) timestamp_ms: Option<i64>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
+    /// The span that it follows from, if that matters and its headers say so.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// Why a record cannot become a message.
@@ -43,7 +45,8 @@ pub(super) fn message<'a>(
     };
     let id = String::from_utf8_lossy(key);
     let target = |function: &_| Address::new(Clone::clone(function), &*id);
-    Ok(SourceRecord::Message { targets: route.targets.iter().map(target).collect(), argument })
+    let targets = route.targets.iter().map(target).collect();
+    Ok(SourceRecord::Message { targets, argument, trace: record.trace.map(Box::new) })
 }
 
 fn envelope<'a>(
@@ -83,7 +86,7 @@ mod tests {
     }
 
     fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
-        Record { partition: 3, offset: 1234, timestamp_ms: Some(5), key, value }
+        Record { partition: 3, offset: 1234, timestamp_ms: Some(5), key, value, trace: None }
     }
 
     fn no_headers() -> Result<Vec<Header<'static>>, Reason> {
@@ -94,7 +97,7 @@ mod tests {
     fn each_target_gets_the_value_under_the_key() {
         let record = record(Some(b"ada"), Some(b"\x00\xff"));
         let message = message(&route(false), &record, no_headers).unwrap();
-        let SourceRecord::Message { targets, argument } = message else { panic!("{message:?}") };
+        let SourceRecord::Message { targets, argument, .. } = message else { panic!("{message:?}") };
         let targets: Vec<_> = targets.iter().map(Address::to_string).collect();
         assert_eq!(targets, ["shop/cart/ada", "shop/audit/ada"]);
         assert_eq!(argument, TypedValue::new("shop/Order", b"\x00\xff"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{IsError as _, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
+use statera_model::codes;
 use statera_ports::SourceBatch;
 use tokio::time::{Instant, sleep};
 
@@ -179,12 +180,12 @@ impl KafkaIngress {
             let id = &self.spec.id;
             match code {
                 RDKafkaErrorCode::UnknownTopicOrPartition => {
-                    tracing::warn!(%id, topic, "the topic does not exist; waiting for it");
+                    tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, "the topic does not exist; waiting for it");
                 }
                 RDKafkaErrorCode::TopicAuthorizationFailed => {
-                    tracing::warn!(%id, topic, "the topic must not be read; waiting; hint: allow `Read` and `Describe` to the user");
+                    tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, "the topic must not be read; waiting; hint: allow `Read` and `Describe` to the user");
                 }
-                code => tracing::warn!(%id, topic, %code, "the topic cannot be read; waiting"),
+                code => tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, %code, "the topic cannot be read; waiting"),
             }
             known.missing.insert(topic.to_owned(), (code, Instant::now()));
         }

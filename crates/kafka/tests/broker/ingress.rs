@@ -253,7 +253,7 @@ async fn an_envelope_brings_all_there_is() {
     spec.topics[0].targets.push(name("test/two"));
     let mut running = Running::start(&spec);
     running.wait_for(1).await;
-    let SourceRecord::Message { targets, argument } = &running.records[0] else { panic!() };
+    let SourceRecord::Message { targets, argument, .. } = &running.records[0] else { panic!() };
     let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(targets, ["test/one/ada", "test/two/ada"]);
     let expected = ConsumerRecord {

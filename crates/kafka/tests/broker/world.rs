@@ -309,7 +309,7 @@ impl Running {
     /// Keys and values of the messages.
     pub(crate) fn texts(&self) -> Vec<String> {
         let text = |record: &SourceRecord| match record {
-            SourceRecord::Message { targets, argument } => {
+            SourceRecord::Message { targets, argument, .. } => {
                 let value = String::from_utf8_lossy(argument.value()).into_owned();
                 format!("{}={value}", targets[0].id)
             }

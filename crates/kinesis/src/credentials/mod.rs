@@ -8,11 +8,12 @@ mod remote;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use statera_model::{Chain, codes};
 use statera_config::AwsCredentials;
+use statera_http::HttpError;
 use tokio::sync::Mutex;
 
 use crate::environment::Environment;
-use crate::http::HttpError;
 use crate::time;
 
 pub(crate) use profile::region as profile_region;
@@ -92,7 +93,8 @@ impl Credentials {
             // The old one may live on for some minutes.
             (Err(error), Some(key)) if key.expires.is_none_or(|end| end > time::now()) => {
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    code = %codes::AWS_CREDENTIALS,
+                    error = %Chain(&error),
                     "AWS credentials were not renewed"
                 );
                 Ok(Arc::clone(key))

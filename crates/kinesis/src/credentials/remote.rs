@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
+use statera_http::{Http, HttpError, Origin, Timeouts};
 
 use super::{CredentialsError, Key};
 use crate::environment::Environment;
-use crate::http::{Http, HttpError, Origin, Timeouts};
 use crate::time;
 
 /// Whoever is not on such a machine should learn it soon.

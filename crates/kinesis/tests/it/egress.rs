@@ -18,7 +18,7 @@ pub(crate) fn record_for(stream: &str, key: &str, value: &str) -> TypedValue {
 }
 
 pub(crate) fn batch(epoch: u64, records: impl IntoIterator<Item = TypedValue>) -> SinkBatch {
-    SinkBatch { epoch: Epoch(epoch), records: records.into_iter().collect() }
+    SinkBatch { epoch: Epoch(epoch), records: records.into_iter().collect(), traces: Vec::new() }
 }
 
 pub(crate) async fn prepared(url: &str, outstanding_max: usize) -> Egress {

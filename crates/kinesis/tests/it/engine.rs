@@ -121,7 +121,7 @@ impl Reading {
 
 fn message(record: SourceRecord) -> Message {
     match record {
-        SourceRecord::Message { targets, argument } => {
+        SourceRecord::Message { targets, argument, .. } => {
             assert_eq!(argument.typename(), "example/Value");
             assert!(targets.iter().all(|target| target.id == targets[0].id));
             let value = String::from_utf8_lossy(argument.value()).into_owned();

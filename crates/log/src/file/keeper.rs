@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use statera_model::codes;
+
 use crate::LogError;
 use crate::disk::{Disk, File};
 
@@ -60,7 +62,7 @@ impl Keeper {
             if keeper.wants(&name) {
                 keeper.spares.push(number);
             } else if let Err(error) = keeper.disk.remove(&name) {
-                warn!(path = keeper.disk.path(&name), %error, "cannot remove a spare log segment");
+                warn!(code = %codes::LOG_FILES, path = keeper.disk.path(&name), %error, "cannot remove a spare log segment");
             }
         }
         keeper
@@ -132,7 +134,7 @@ impl Keeper {
         self.released.push_back(number);
         while let Some(number) = self.released.front() {
             if let Err(error) = self.retire(*number) {
-                warn!(%error, "cannot free a log segment");
+                warn!(code = %codes::LOG_FILES, %error, "cannot free a log segment");
                 return;
             }
             self.released.pop_front();

@@ -5,6 +5,8 @@ use std::thread::JoinHandle;
 
 use tracing::warn;
 
+use statera_model::codes;
+
 use crate::LogError;
 
 use super::keeper::{Keeper, Prepared};
@@ -117,7 +119,7 @@ fn run(
             Command::Prepare { bytes } => {
                 let prepared = keeper.prepare(bytes);
                 if let Err(error) = &prepared {
-                    warn!(%error, "cannot prepare the next log segment; trying again when it is needed");
+                    warn!(code = %codes::LOG_FILES, %error, "cannot prepare the next log segment; trying again when it is needed");
                 }
                 if ready.send(prepared).is_err() {
                     return;

@@ -80,7 +80,7 @@ mod tests {
             reason: "nonsense".to_owned(),
             record: Bytes::new(),
         };
-        let records = vec![SourceRecord::Message { targets, argument }, malformed];
+        let records = vec![SourceRecord::Message { targets, argument, trace: None }, malformed];
         SourceBatch { source: source(partition), records, position: Bytes::new() }
     }
 

@@ -55,7 +55,7 @@ spec: { shards: 1, durability: none }
     let loaded = load_with(&[source], &EngineOverrides::default(), &|_| None, names);
     let application = loaded.unwrap_or_else(|problems| panic!("{problems}")).application;
     let functions: Vec<Arc<dyn Embedded>> = vec![Arc::new(function)];
-    Worker::start(Options { application, data: data.to_owned(), egresses: Vec::new(), functions })
+    Worker::start(Options { application, data: data.to_owned(), egresses: Vec::new(), functions, tracer: None })
         .unwrap()
 }
 
@@ -72,6 +72,7 @@ async fn a_shard_that_is_held_up_is_told_as_it_was() {
         target: Address::new(name.clone(), id),
         argument: argument.clone(),
         idempotency_key: None,
+        trace: None,
     };
     let received = |readings: &Readings| {
         let mut functions = readings.functions.iter();

@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use statera_model::codes;
+
 use super::{HttpReply, OCTET_STREAM};
 use crate::app::{App, InvalidApp};
 use crate::error::Result;
@@ -186,7 +188,7 @@ impl Server {
         draining.send_replace(true);
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(limits.drain_time, ended).await.is_err() {
-            tracing::warn!("requests in flight take longer than the drain time and are given up");
+            tracing::warn!(code = %codes::REQUESTS_GIVEN_UP, "requests in flight take longer than the drain time and are given up");
         }
         connections.shutdown().await;
         Ok(())
@@ -231,7 +233,7 @@ async fn accept(
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections for now");
+                tracing::warn!(code = %codes::FUNCTIONS_UNREACHABLE, %error, "cannot accept connections for now");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

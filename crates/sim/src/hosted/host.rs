@@ -90,7 +90,7 @@ impl Host {
         let number = self.world.people.len();
         let argument = self.world.life.ledger.request(number, target.clone(), argument);
         let idempotency_key = keyed.then(|| format!("key {number}").into());
-        let request = Request { target, argument, idempotency_key };
+        let request = Request { target, argument, idempotency_key, trace: None };
         let due = self.world.now.after(after_ms);
         self.world.welcome(Person::new(format!("request {number}"), request, kind, due));
         number

@@ -109,7 +109,8 @@ impl World<Seeded> {
                 + figures.delayed
                 + figures.outbox
                 + figures.dead_letters
-                + figures.paused;
+                + figures.paused
+                + figures.traced;
             if busy > 0 {
                 let what = format!("shard {index} is not done: {figures:?}");
                 return violated(Invariant::Progress, what);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use statera_core::keys::Key;
 use statera_core::{Input, RequestKind, Shard};
-use statera_model::{Address, KeyGroup};
+use statera_model::{Address, KeyGroup, TraceContext};
 use statera_ports::{Answer, Refusal, Request, SourceBatch, SourceId, SourceRecord};
 
 use super::Seeded;
@@ -84,6 +84,12 @@ impl World<Seeded> {
             target: requested(random, plan.ids, failing && plan.timed),
             argument: message.value(),
             idempotency_key: keyed.then(|| format!("key{number}").into()),
+            // Traces change nothing.
+            trace: number.is_multiple_of(3).then(|| TraceContext {
+                trace: u128::from(number + 1).to_be_bytes(),
+                span: [1; 8],
+                sampled: true,
+            }),
         };
         let repeats = if keyed { random.below(3) } else { 0 };
         let person = Person::new(message.id.clone(), request, kind, BEGIN);
@@ -110,7 +116,7 @@ impl World<Seeded> {
             message,
             self.life.plan.ids,
         );
-        SourceRecord::Message { targets: vec![target], argument }
+        SourceRecord::Message { targets: vec![target], argument, trace: None }
     }
 
     /// What a person hears.

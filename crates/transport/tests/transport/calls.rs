@@ -69,7 +69,7 @@ fn large_bodies_go_both_ways() {
         let address = Server::echo().tcp().await;
         let client = client(&format!("http://{address}/"), asynchronous());
         let body: Bytes = (0..5_000_000_u32).map(|n| n as u8).collect();
-        let answer = client.call(&function(), body.clone(), DEADLINE).await.unwrap();
+        let answer = client.call(&function(), body.clone(), DEADLINE, None).await.unwrap();
         assert!(answer == body, "{} bytes came back", answer.len());
         assert_eq!(client.statistics().connections_idle, 1);
     });
@@ -137,7 +137,7 @@ fn a_function_whose_name_makes_no_url_fails_for_good() {
     run(async {
         let client = client("http://localhost/{function.name}", asynchronous());
         let odd = FunctionType::from_parts("example", "a b");
-        let failure = client.call(&odd, Bytes::new(), Duration::from_secs(1)).await.unwrap_err();
+        let failure = client.call(&odd, Bytes::new(), Duration::from_secs(1), None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Fatal, "{failure}");
     });
 }
@@ -159,7 +159,7 @@ fn functions_whose_names_are_hosts_have_connections_of_their_own() {
         for _ in 0..2 {
             for host in ["127.0.0.1", "localhost"] {
                 let function = FunctionType::from_parts("example", host);
-                let answer = client.call(&function, Bytes::new(), DEADLINE).await.unwrap();
+                let answer = client.call(&function, Bytes::new(), DEADLINE, None).await.unwrap();
                 assert_eq!(answer, format!("{host}:{port}"));
             }
         }

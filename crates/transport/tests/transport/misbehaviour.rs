@@ -139,7 +139,7 @@ fn the_remaining_budget_limits_an_attempt() {
             .await;
             let client = client(&format!("http://{address}/"), asynchronous());
             let remaining = Duration::from_millis(50);
-            let failure = client.call(&function(), "request".into(), remaining).await.unwrap_err();
+            let failure = client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
             assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
             assert!(failure.reason.contains("did not answer within 50ms"), "{failure}");
             until("it is closed", || client.statistics().connections_open == 0).await;
@@ -159,7 +159,7 @@ fn okhttp_has_timeouts_of_its_own() {
         let client = client(&format!("http://{address}/"), Transport::OkHttp(transport));
         // Much smaller than the timeouts, and ignored.
         let remaining = Duration::from_nanos(1);
-        let failure = client.call(&function(), "request".into(), remaining).await.unwrap_err();
+        let failure = client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
         for word in words {
             assert!(failure.reason.contains(word), "`{word}` is missing in: {failure}");
@@ -188,7 +188,7 @@ fn okhttp_gives_up_when_nothing_can_be_written() {
         let transport = Transport::OkHttp(OkHttpTransport { write, ..okhttp_settings() });
         let client = client(&format!("http://{address}/"), transport);
         let large = Bytes::from(vec![0; 64 * 1024 * 1024]);
-        let failure = client.call(&function(), large, DEADLINE).await.unwrap_err();
+        let failure = client.call(&function(), large, DEADLINE, None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
         assert!(failure.reason.contains("nothing could be written for 60ms"), "{failure}");
     });
@@ -219,7 +219,7 @@ fn an_answer_before_the_request_was_read_is_taken() {
         .await;
         let client = client(&format!("http://{address}/"), asynchronous());
         let large = Bytes::from(vec![0; 16 * 1024 * 1024]);
-        let failure = client.call(&function(), large, DEADLINE).await.unwrap_err();
+        let failure = client.call(&function(), large, DEADLINE, None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::TooLarge, "{failure}");
     });
 }

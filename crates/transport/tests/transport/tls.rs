@@ -292,7 +292,7 @@ fn a_lost_http2_connection_is_replaced() {
             until("it is gone", || client.statistics().connections_open == 0).await;
         }
         let body = Bytes::from_static(b"again");
-        assert_eq!(client.call(&function(), body, DEADLINE).await.unwrap(), "again");
+        assert_eq!(client.call(&function(), body, DEADLINE, None).await.unwrap(), "again");
         assert_eq!(client.statistics().failures, 0);
     });
 }

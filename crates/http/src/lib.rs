@@ -1,4 +1,8 @@
-//! HTTP/1.1 to one origin, with kept-alive connections, for requests and responses that are there as a whole.
+//! HTTP/1.1 to one origin outside, with kept-alive connections, for requests and responses that are there as a whole.
+//!
+//! For services that parts of the engine talk to now and then. Functions are called by `statera-transport`, which gets more
+//! out of a connection and knows the settings of endpoints. Start with [`Http`].
+#![warn(missing_docs)]
 
 use std::io;
 use std::net::IpAddr;
@@ -27,23 +31,28 @@ const RESPONSE_BYTES_MAX: usize = 32 << 20;
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
+pub struct Timeouts {
+    /// For a connection, its TLS included.
+    pub connect: Duration,
     /// For a request, from its first byte to the last one of the response.
-    pub(crate) request: Duration,
+    pub request: Duration,
 }
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+pub struct Origin {
+    /// Whether it is `https`.
+    pub tls: bool,
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 impl Origin {
     /// From a URL, whose path is returned too.
-    pub(crate) fn parse(url: &str) -> Option<(Origin, String)> {
+    #[must_use]
+    pub fn parse(url: &str) -> Option<(Origin, String)> {
         let (scheme, rest) = url.split_once("://")?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
@@ -61,8 +70,9 @@ impl Origin {
         (!host.is_empty()).then_some((Origin { tls, host, port }, path))
     }
 
-    /// The header `host`, which is signed.
-    pub(crate) fn authority(&self) -> String {
+    /// The header `host`.
+    #[must_use]
+    pub fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
             false => self.host.clone(),
@@ -82,46 +92,71 @@ impl std::fmt::Display for Origin {
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
+    /// There is no connection.
     #[error("cannot connect to `{origin}`")]
     Connect {
+        /// To where.
         origin: Origin,
+        /// Why.
         #[source]
         source: io::Error,
     },
+    /// It took too long.
     #[error("`{origin}` did not answer within {after:?}")]
-    Timeout { origin: Origin, after: Duration },
+    Timeout {
+        /// Who.
+        origin: Origin,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection broke, or what came is not HTTP.
     #[error("`{origin}` did not answer as it should")]
     Exchange {
+        /// Who.
         origin: Origin,
+        /// What happened.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("cannot read the certificates in `{path}`, which `AWS_CA_BUNDLE` names: {reason}")]
-    Certificates { path: PathBuf, reason: String },
+    /// The certificates to be trusted can't be read.
+    #[error("cannot read the certificates in `{path}`: {reason}")]
+    Certificates {
+        /// Where they should be.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// A response.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, at most 32 MiB.
+    pub body: Bytes,
 }
 
 type Sender = SendRequest<Full<Bytes>>;
 
 /// A client for one origin.
-pub(crate) struct Http {
-    pub(crate) origin: Origin,
+pub struct Http {
+    /// Where it sends to.
+    pub origin: Origin,
     timeouts: Timeouts,
     tls: Option<Arc<ClientConfig>>,
     idle: Mutex<Vec<Sender>>,
 }
 
 impl Http {
-    /// `authorities` is a PEM file to be trusted instead of the built-in ones.
-    pub(crate) fn new(
+    /// `authorities` is a PEM file to be trusted instead of the built-in ones. Connects when it is used.
+    ///
+    /// # Errors
+    /// [`HttpError::Certificates`].
+    pub fn new(
         origin: Origin,
         timeouts: Timeouts,
         authorities: Option<&Path>,
@@ -132,7 +167,10 @@ impl Http {
 
     /// Sends a request. If a kept connection turns out to be closed it is sent again over a new one, and may in rare
     /// cases arrive twice.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, HttpError> {
+    ///
+    /// # Errors
+    /// If no whole response comes in time.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, HttpError> {
         let after = self.timeouts.request;
         let late = || HttpError::Timeout { origin: self.origin.clone(), after };
         timeout(after, self.exchange(request)).await.unwrap_or_else(|_| Err(late()))
