@@ -11,7 +11,7 @@ use crate::process::{output_of, run, run_with_retries, succeeds};
 
 /// Written last, so that an interrupted installation is done again.
 const STAMP: &str = "installed";
-const PYTHON_PROBE: &str = "import aiohttp, statefun";
+const PYTHON_PROBE: &str = "import aiohttp, statefun, opentelemetry.proto.trace.v1.trace_pb2";
 const MOTO_PROBE: &str = "import moto.server, moto.kinesis.models";
 const NODE_PROBE: &str = "require('apache-flink-statefun')";
 /// Prints the version of the broker.

@@ -5,6 +5,7 @@
 //! * [`crash`] has the functions of the crash tests; `statera-e2e-linked` is a program that has them linked in.
 //! * [`Client`] speaks HTTP to it; [`FunctionServer`] serves [`Functions`] written as closures in the test itself.
 //! * [`kafka`] runs real brokers; [`Moto`] a Kinesis; [`Browser`] is a Chromium.
+//! * [`Collector`] takes traces.
 //! * [`Sdk`] starts the function servers on the published SDKs (`tests/sdk`).
 //! * [`eventually`] waits with a deadline.
 //!
@@ -16,6 +17,7 @@
 
 mod app;
 mod browser;
+mod collector;
 pub mod crash;
 mod dead_letters;
 mod functions;
@@ -33,6 +35,7 @@ mod wait;
 
 pub use app::App;
 pub use browser::{Browser, keys};
+pub use collector::{Collector, Span};
 pub use dead_letters::{DeadLetter, dead_letters};
 pub use functions::{Context, Functions, json, to_json};
 pub use http::{Client, Response, Target};

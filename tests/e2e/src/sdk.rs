@@ -80,14 +80,23 @@ impl SdkServer {
             }
         }
         command.arg("0").arg("--until-stdin-closes").args(arguments);
+        Ok(SdkServer::listening(command))
+    }
+
+    /// Starts a program that says where it listens and goes on until its standard input ends.
+    pub(crate) fn listening(mut command: Command) -> SdkServer {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the function server starts");
+        let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it says where it listens");
         let port = line.trim().strip_prefix("listening on ").and_then(|port| port.parse().ok());
         let port: u16 = port.unwrap_or_else(|| panic!("`{line}` instead of `listening on <port>`"));
-        Ok(SdkServer { child, address: ([127, 0, 0, 1], port).into(), _stdout: stdout })
+        SdkServer { child, address: ([127, 0, 0, 1], port).into(), _stdout: stdout }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The value of `urlPathTemplate`.

@@ -50,6 +50,7 @@ struct Shared {
     connections: Mutex<Vec<TcpStream>>,
     stopped: AtomicBool,
     requests: AtomicU64,
+    traceparents: Mutex<Vec<String>>,
 }
 
 impl FunctionServer {
@@ -67,6 +68,7 @@ impl FunctionServer {
             connections: Mutex::new(Vec::new()),
             stopped: AtomicBool::new(false),
             requests: AtomicU64::new(0),
+            traceparents: Mutex::default(),
         });
         std::thread::spawn({
             let shared = shared.clone();
@@ -87,6 +89,12 @@ impl FunctionServer {
         if mode == Mode::Dead {
             self.shared.close_all();
         }
+    }
+
+    /// The values of the header `traceparent` that came so far.
+    #[must_use]
+    pub fn traceparents(&self) -> Vec<String> {
+        self.shared.traceparents.lock().unwrap().clone()
     }
 
     /// How many requests came so far.
@@ -136,7 +144,9 @@ impl Shared {
             if self.mode() == Mode::Dead {
                 return stream.get_ref().shutdown(Shutdown::Both);
             }
-            let body = read_request(&mut stream)?;
+            let (headers, body) = read_request(&mut stream)?;
+            let traceparents = headers.into_iter().filter(|(name, _)| name == "traceparent");
+            self.traceparents.lock().unwrap().extend(traceparents.map(|(_, value)| value));
             self.requests.fetch_add(1, Ordering::Relaxed);
             let reaction = match self.mode() {
                 Mode::Serving => (self.behaviour)(body),
@@ -162,12 +172,14 @@ impl Shared {
     }
 }
 
-fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Bytes> {
+fn read_request(
+    stream: &mut BufReader<TcpStream>,
+) -> io::Result<(Vec<(String, String)>, Bytes)> {
     read_line(stream)?;
     let headers = read_headers(stream)?;
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok(body.into())
+    Ok((headers, body.into()))
 }
