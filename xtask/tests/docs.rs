@@ -13,6 +13,7 @@ const PAGES: &[&str] = &[
     "docs/guides/http-ingress.md",
     "docs/guides/files.md",
     "docs/guides/failures.md",
+    "docs/guides/traces.md",
 ];
 
 /// What makes a fragment, such as engine settings alone, an application.

@@ -1,8 +1,8 @@
 //! Instances and timers in the forms of the API, and where their pages end.
 
-use statera_core::{Follows, TimerPlace};
 use statera_core::keys::DelayedKey;
 use statera_core::values::Delayed;
+use statera_core::{Follows, TimerPlace};
 use statera_model::{Address, KeyGroup, Millis};
 use statera_runtime::{Instance, InstancePage, InstancePlace, RecentInvocation, Timers};
 

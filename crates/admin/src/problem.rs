@@ -195,4 +195,3 @@ impl From<QueryError> for Problem {
         }
     }
 }
-

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn every_code_has_a_page_and_every_page_a_code() {
-        let numbers: Vec<String> = codes::ALL.iter().map(|it| format!("{:04}", it.number)).collect();
+        let numbers: Vec<String> =
+            codes::ALL.iter().map(|it| format!("{:04}", it.number)).collect();
         let pages: Vec<&str> = PAGES.iter().map(|(number, _)| *number).collect();
         assert_eq!(pages, numbers);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
@@ -126,7 +127,8 @@ mod tests {
         for code in codes::ALL {
             let page = page(*code);
             assert!(page.starts_with(&format!("# {code}: {}\n\n", code.meaning)), "{code}");
-            let parts = ["\n**What happened.** ", "\n**What Statera does.** ", "\n**What to do.** "];
+            let parts =
+                ["\n**What happened.** ", "\n**What Statera does.** ", "\n**What to do.** "];
             let places: Vec<usize> = parts.iter().filter_map(|part| page.find(part)).collect();
             assert!(places.len() == parts.len() && places.is_sorted(), "{code}");
         }
@@ -154,7 +156,8 @@ the page of one. A code never changes its meaning. [The guide](../guides/logs.md
         ];
         for (area, name) in areas.into_iter().enumerate() {
             index += &format!("\n## {name}\n\n| code | what |\n|---|---|\n");
-            for code in codes::ALL.iter().filter(|code| usize::from(code.number / 1000) == area + 1) {
+            for code in codes::ALL.iter().filter(|code| usize::from(code.number / 1000) == area + 1)
+            {
                 index += &format!("| [{code}]({code}.md) | {} |\n", code.meaning);
             }
         }

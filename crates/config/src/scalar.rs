@@ -59,7 +59,10 @@ pub(crate) fn integer_between(text: &str, min: u64, max: u64) -> Parsed<u64> {
 pub(crate) fn share(text: &str) -> Parsed<f64> {
     let number = text.trim().parse::<f64>().ok();
     number.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
-        Wrong::new(format!("{} is not a share", quoted(text)), "write a number from 0 to 1, such as `0.01`")
+        Wrong::new(
+            format!("{} is not a share", quoted(text)),
+            "write a number from 0 to 1, such as `0.01`",
+        )
     })
 }
 

@@ -4,7 +4,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-const WORDS: &[&str] = &["password", "passphrase", "secret", "token", "jaas", "userinfo", "keypem", "authorization", "apikey"];
+const WORDS: &[&str] = &[
+    "password",
+    "passphrase",
+    "secret",
+    "token",
+    "jaas",
+    "userinfo",
+    "keypem",
+    "authorization",
+    "apikey",
+];
 
 /// Whether this is the name of a secret, or a path that contains one.
 pub(crate) fn is_named(name: &str) -> bool {

@@ -85,7 +85,11 @@ mod tests {
                 Ok(())
             }
         }
-        let batch = SinkBatch { epoch: Epoch(1), records: vec![TypedValue::new("a/b", b"1")], traces: Vec::new() };
+        let batch = SinkBatch {
+            epoch: Epoch(1),
+            records: vec![TypedValue::new("a/b", b"1")],
+            traces: Vec::new(),
+        };
         let error = LineSink(Arc::new(Mutex::new(Closed))).write(batch).await.unwrap_err();
         assert_eq!(error.to_string(), "cannot write to the standard output");
     }

@@ -163,7 +163,8 @@ impl World {
         for n in 0..count {
             self.turn += 1;
             let target = Address::new(cart.clone(), format!("sender-{n:017}"));
-            let request = Request { target, argument: argument.clone(), idempotency_key: None, trace: None };
+            let request =
+                Request { target, argument: argument.clone(), idempotency_key: None, trace: None };
             let (ticket, kind) = (Ticket(self.turn as u64), RequestKind::Send);
             let outcome = Outcome::Complete(reply(n));
             self.apply(Input::Request { ticket, request, kind });

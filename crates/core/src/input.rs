@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use statera_model::{Address, EgressId, Epoch, Failure, FunctionType, Outcome, TraceContext, TypedValue};
+use statera_model::{
+    Address, EgressId, Epoch, Failure, FunctionType, Outcome, TraceContext, TypedValue,
+};
 use statera_ports::{Accepts, Answer, DeadLetterId, Refusal, Request, SinkPosition, SourceBatch};
 
 use crate::keys::Halt;

@@ -7,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
-use statera_model::{codes, Name};
+use statera_model::{Name, codes};
 
 use crate::error::Error;
 use crate::properties::{NO_TLS, Refused, Translated};
@@ -127,7 +127,9 @@ impl Link {
                 | Code::PartitionEOF
                 | Code::Fatal,
             ) => tracing::debug!(id = %self.id, %error, reason, "the Kafka client reports"),
-            _ => tracing::warn!(code = %codes::KAFKA_CLIENT, id = %self.id, %error, reason, "the Kafka client reports"),
+            _ => {
+                tracing::warn!(code = %codes::KAFKA_CLIENT, id = %self.id, %error, reason, "the Kafka client reports")
+            }
         }
     }
 

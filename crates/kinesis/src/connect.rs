@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use statera_config::{AwsCredentials, AwsRegion};
 use statera_http::{Http, Origin, Timeouts};
-use statera_model::{codes, Name};
+use statera_model::{Name, codes};
 
 use crate::Error;
 use crate::api::Api;

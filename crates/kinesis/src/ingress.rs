@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use statera_config as config;
 use statera_config::{KinesisStartup, StreamRoute};
-use statera_model::{codes, Name};
+use statera_model::{Name, codes};
 use statera_ports::{BoxFuture, Engine, SourceBatch, SourceId};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};

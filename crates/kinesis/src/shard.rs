@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use statera_config::{BadRecords, StreamRoute};
-use statera_model::{codes, Address, Name, TypedValue};
+use statera_model::{Address, Name, TypedValue, codes};
 use statera_ports::{Engine, SourceBatch, SourceId, SourceRecord};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};

@@ -39,4 +39,5 @@ pub use recent::RecentEpoch;
 pub use reload::Prepared;
 pub use sinks::{SinkFigures, SinkTrouble};
 pub use statera_store::HeadPlace as InstancePlace;
+pub use statera_trace::Figures as SpanFigures;
 pub use worker::{Options, Worker};

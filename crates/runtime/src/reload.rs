@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use statera_config::Application;
 use statera_core::Reload;
-use statera_model::{codes, EgressId};
+use statera_model::{EgressId, codes};
 use statera_ports::Egress;
 use tokio::sync::oneshot;
 

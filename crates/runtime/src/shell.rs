@@ -26,8 +26,8 @@ use crate::error::EngineError;
 use crate::figures::shard::{Latencies, ShardReport, ShellFigures, TIMED_ONE_IN};
 use crate::host::{Host, Hosts, OwnedBatch};
 use crate::inbox::{Event, Waiter};
-use crate::traces::Traced;
 use crate::invocations::{Invocations, Measure};
+use crate::traces::Traced;
 
 /// The longest sleep. The wall clock may be set while we sleep, and delayed messages follow the wall clock.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -165,7 +165,9 @@ impl Shell {
                     if invocations.is_watching() =>
                 {
                     let running = self.shard.invocation(*invocation);
-                    running.and_then(|it| invocations.watched(*invocation, &it, *now, || request.len()))
+                    running.and_then(|it| {
+                        invocations.watched(*invocation, &it, *now, || request.len())
+                    })
                 }
                 _ => None,
             };

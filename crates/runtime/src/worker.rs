@@ -12,7 +12,7 @@ use std::time::Duration;
 use statera_config::{Application, Durability, EngineSettings};
 use statera_core::{Config, Limits, Shard};
 use statera_log::FileLog;
-use statera_model::{codes, EgressId};
+use statera_model::{EgressId, codes};
 use statera_ports::{Accepts, Egress, Embedded};
 use statera_store::{Progress, Store};
 use statera_trace::Tracer;

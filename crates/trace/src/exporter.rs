@@ -45,7 +45,7 @@ pub struct Exporter {
     headers: HeaderMap,
     service: String,
     tracer: Tracer,
-    queue: Receiver<Box<Record>>,
+    queue: Receiver<Record>,
     /// Whether the last batch was lost, which was said.
     failing: bool,
 }
@@ -74,7 +74,7 @@ impl Exporter {
         http: Http,
         path: &str,
         settings: &TraceSettings,
-        (tracer, queue): (Tracer, Receiver<Box<Record>>),
+        (tracer, queue): (Tracer, Receiver<Record>),
     ) -> Result<Exporter, TraceError> {
         // As for `OTEL_EXPORTER_OTLP_ENDPOINT`: the address of the collector, or that of its resource for traces.
         let path = path.trim_end_matches('/');
@@ -119,7 +119,7 @@ impl Exporter {
         let _ = timeout(CLOSING_TIME, self.send_rest(batch)).await;
     }
 
-    async fn send_rest(&mut self, mut batch: Vec<Box<Record>>) {
+    async fn send_rest(&mut self, mut batch: Vec<Record>) {
         while let Ok(span) = self.queue.try_recv() {
             batch.push(span);
             if batch.len() >= BATCH_MAX {
@@ -130,7 +130,7 @@ impl Exporter {
     }
 
     /// Waits for spans. May be dropped at any time; what was gathered is in `batch` then.
-    async fn gather(&mut self, batch: &mut Vec<Box<Record>>) {
+    async fn gather(&mut self, batch: &mut Vec<Record>) {
         // We hold a tracer ourselves: the queue is never closed.
         self.queue.recv_many(batch, BATCH_MAX).await;
         let more = async {
@@ -142,7 +142,7 @@ impl Exporter {
     }
 
     /// Sends a batch, again if it may help. In the end it is taken or lost.
-    async fn send(&mut self, batch: Vec<Box<Record>>) {
+    async fn send(&mut self, batch: Vec<Record>) {
         if batch.is_empty() {
             return;
         }

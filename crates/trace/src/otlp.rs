@@ -111,14 +111,14 @@ pub(crate) enum Any {
 
 impl ExportTraceServiceRequest {
     /// Spans of one service.
-    pub(crate) fn new(service: &str, records: Vec<Box<Record>>) -> ExportTraceServiceRequest {
+    pub(crate) fn new(service: &str, records: Vec<Record>) -> ExportTraceServiceRequest {
         let version = env!("CARGO_PKG_VERSION");
         let text = |key: &str, value: &str| attribute(key, Value::Text(value.to_owned()));
         let resource = Resource {
             attributes: vec![text("service.name", service), text("service.version", version)],
         };
         let scope = Scope { name: "statera".to_owned(), version: version.to_owned() };
-        let spans = records.into_iter().map(|record| (*record).into()).collect();
+        let spans = records.into_iter().map(Span::from).collect();
         let scope_spans = vec![ScopeSpans { scope: Some(scope), spans }];
         let spans = ResourceSpans { resource: Some(resource), scope_spans };
         ExportTraceServiceRequest { resource_spans: vec![spans] }

@@ -108,7 +108,7 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.end = SystemTime::now().max(record.start);
-            self.tracer.ended(record);
+            self.tracer.ended(*record);
         }
     }
 }

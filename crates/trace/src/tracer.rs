@@ -25,7 +25,7 @@ struct Inner {
     threshold: Option<u64>,
     random: RandomState,
     counter: AtomicU64,
-    queue: Sender<Box<Record>>,
+    queue: Sender<Record>,
     exported: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
@@ -43,7 +43,7 @@ pub struct Figures {
 }
 
 impl Tracer {
-    pub(crate) fn new(sample: f64) -> (Tracer, Receiver<Box<Record>>) {
+    pub(crate) fn new(sample: f64) -> (Tracer, Receiver<Record>) {
         let (queue, spans) = mpsc::channel(QUEUE_MAX);
         // The product is at most as large as an u64 can be; the cast saturates.
         let threshold = (sample > 0.0).then_some((sample * u64::MAX as f64) as u64);
@@ -103,7 +103,7 @@ impl Tracer {
         }
     }
 
-    pub(crate) fn ended(&self, record: Box<Record>) {
+    pub(crate) fn ended(&self, record: Record) {
         if self.inner.queue.try_send(record).is_err() {
             self.inner.dropped.fetch_add(1, Ordering::Relaxed);
         }

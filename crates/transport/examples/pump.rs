@@ -67,7 +67,8 @@ async fn pump(client: &HttpClient) -> Result<(), Box<dyn Error>> {
                 let request = Bytes::from(vec![7; REQUEST_BYTES]);
                 let mut failed = 0;
                 for _ in (caller..CALLS).step_by(CONCURRENT) {
-                    let answer = client.call(&function, request.clone(), Duration::from_secs(10), None);
+                    let answer =
+                        client.call(&function, request.clone(), Duration::from_secs(10), None);
                     failed += usize::from(answer.await.is_err());
                 }
                 failed

@@ -172,9 +172,7 @@ impl Shared {
     }
 }
 
-fn read_request(
-    stream: &mut BufReader<TcpStream>,
-) -> io::Result<(Vec<(String, String)>, Bytes)> {
+fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<(Vec<(String, String)>, Bytes)> {
     read_line(stream)?;
     let headers = read_headers(stream)?;
     let length = headers.iter().find(|(name, _)| name == "content-length");

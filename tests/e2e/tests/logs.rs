@@ -88,9 +88,7 @@ fn each_thing_that_goes_wrong_is_logged_once_with_its_code_as_the_guide_has_it()
     eventually("attempts", || (functions.requests() >= asked + 8).then_some(()));
     functions.set_mode(Mode::Serving);
     let is_back = |entry: &Value| entry["endpoint"] == "shop/*" && entry["level"] == "INFO";
-    eventually("the end of the outage", || {
-        entries(&statera).iter().any(is_back).then_some(())
-    });
+    eventually("the end of the outage", || entries(&statera).iter().any(is_back).then_some(()));
     let outages = with_code(&statera, "ST2001");
     assert_eq!(outages.len(), 1, "{outages:#?}");
     assert_eq!(outages[0]["endpoint"], "shop/*");

@@ -13,8 +13,8 @@ use std::{fs::OpenOptions, sync::Arc};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use statera_e2e::{
-    App, Client, FunctionServer, Functions, Page, Response, Statera, Target, egress_lines, eventually,
-    within,
+    App, Client, FunctionServer, Functions, Page, Response, Statera, Target, egress_lines,
+    eventually, within,
 };
 
 const TYPE: &str = "e2e/Json";

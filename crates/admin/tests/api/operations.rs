@@ -158,6 +158,41 @@ async fn an_instance_shows_its_state_its_mailbox_and_its_timers() {
 }
 
 #[tokio::test]
+async fn an_instance_shows_its_failures_and_once_looked_at_all_its_invocations() {
+    let world = world().await;
+    let path = "/v1/instances/example/cart/1";
+    world.send("example/cart", "1", message("unseen")).await;
+    let has_run = |answer: &Json| answer["states"].as_array().unwrap().len() == 1;
+    world.until("/v1/state/example/cart/1", has_run).await;
+    let first: api::InstanceDetail = form(&world, path).await;
+    assert_eq!(first.recent, []);
+    for text in ["one", "two"] {
+        let before = form::<api::InstanceDetail>(&world, path).await.recent.len();
+        world.send("example/cart", "1", message(text)).await;
+        let more = |answer: &Json| answer["recent"].as_array().unwrap().len() > before;
+        world.until(path, more).await;
+    }
+    let seen: api::InstanceDetail = form(&world, path).await;
+    assert_eq!(seen.recent.len(), 2);
+    for invocation in &seen.recent {
+        assert_eq!((invocation.outcome, invocation.messages), (api::InvocationOutcome::Ok, 1));
+        assert!(invocation.duration_ms.unwrap() > 0.0 && invocation.bytes.unwrap() > 0);
+        assert_eq!((&invocation.reason, invocation.attempts), (&None, None));
+    }
+    assert!(seen.recent[0].at >= seen.recent[1].at, "the newest comes first");
+
+    world.send("example/pausing", "poison", message("m")).await;
+    let path = "/v1/instances/example/pausing/poison";
+    let is_paused = |answer: &Json| answer["paused"]["reason"] != json!(null);
+    world.until(path, is_paused).await;
+    let pausing: api::InstanceDetail = form(&world, path).await;
+    let last = &pausing.recent[0];
+    assert_eq!((last.outcome, last.messages), (api::InvocationOutcome::Paused, 1));
+    assert!(last.reason.as_ref().is_some_and(|reason| !reason.is_empty()));
+    assert!(last.duration_ms.is_some() && last.bytes.is_some());
+}
+
+#[tokio::test]
 async fn timers_come_soonest_first_page_by_page() {
     let world = world().await;
     for id in 0..12 {

@@ -118,7 +118,8 @@ spec:
 impl World {
     pub(crate) async fn send(&self, function: &str, id: &str, argument: TypedValue) {
         let target = Address::new(Name::parse(function).unwrap(), id);
-        let request = statera_ports::Request { target, argument, idempotency_key: None, trace: None };
+        let request =
+            statera_ports::Request { target, argument, idempotency_key: None, trace: None };
         let ingress = self.engine.ingress(&Name::parse("example/in").unwrap());
         soon("a message", ingress.send(request)).await.unwrap();
     }

@@ -43,15 +43,19 @@ impl Reload {
 }
 
 fn table(reloaded: &Reloaded) -> Table {
-    let mut table = Table::new([Column::left("CHANGE"), Column::left("WHAT"), Column::long("NAME")]);
+    let mut table =
+        Table::new([Column::left("CHANGE"), Column::left("WHAT"), Column::long("NAME")]);
     let kinds = [
         ("endpoint", &reloaded.endpoints),
         ("ingress", &reloaded.ingresses),
         ("egress", &reloaded.egresses),
     ];
     for (kind, Changed { added, changed, removed }) in kinds {
-        let changes =
-            [("added", Tone::Good, added), ("changed", Tone::Plain, changed), ("removed", Tone::Warn, removed)];
+        let changes = [
+            ("added", Tone::Good, added),
+            ("changed", Tone::Plain, changed),
+            ("removed", Tone::Warn, removed),
+        ];
         for (change, tone, names) in changes {
             for name in names {
                 table.row([Cell::toned(change, tone), Cell::new(kind), Cell::new(name)]);

@@ -30,7 +30,9 @@ pub(super) async fn serve() -> anyhow::Result<SocketAddr> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => drop(tokio::spawn(connection(stream))),
-                Err(error) => tracing::warn!(code = %codes::FUNCTIONS_UNREACHABLE, %error, "cannot accept a connection"),
+                Err(error) => {
+                    tracing::warn!(code = %codes::FUNCTIONS_UNREACHABLE, %error, "cannot accept a connection")
+                }
             }
         }
     });

@@ -26,7 +26,11 @@ fn sink(path: &std::path::Path) -> Box<dyn Sink> {
 
 fn batch(epoch: u64) -> SinkBatch {
     let record = |number| TypedValue::new("a/b", format!("{epoch}-{number}").as_bytes());
-    SinkBatch { epoch: Epoch(epoch), records: (0..=epoch % 2).map(record).collect(), traces: Vec::new() }
+    SinkBatch {
+        epoch: Epoch(epoch),
+        records: (0..=epoch % 2).map(record).collect(),
+        traces: Vec::new(),
+    }
 }
 
 /// Writes the batches from one epoch on to the fourth, and returns the positions.

@@ -13,7 +13,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{StatusCode, Uri};
 use serde_json::Value;
 use statera_config as config;
-use statera_model::{codes, Name, TypedValue};
+use statera_model::{Name, TypedValue, codes};
 use statera_ports::{BoxFuture, DataId, Egress, Sink, SinkBatch, SinkError, SinkPosition};
 
 use super::with_status_header;

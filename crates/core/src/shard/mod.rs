@@ -19,7 +19,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use statera_model::{Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TraceContext, TypedValue};
+use statera_model::{
+    Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TraceContext, TypedValue,
+};
 use statera_ports::DeadLetterId;
 
 use crate::calls::Calls;

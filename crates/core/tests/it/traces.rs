@@ -13,8 +13,7 @@ fn span(number: u8) -> TraceContext {
 /// A message from outside that follows from a span, or from none.
 fn enter(world: &mut World, target: &str, trace: Option<TraceContext>) {
     let shard = world.owner(&at(target).id);
-    let request =
-        Request { target: at(target), argument: text("m"), idempotency_key: None, trace };
+    let request = Request { target: at(target), argument: text("m"), idempotency_key: None, trace };
     let (ticket, kind) = (Ticket(1_000 + shard as u64), RequestKind::Send);
     world.apply(shard, Input::Request { ticket, request, kind });
 }
@@ -46,7 +45,8 @@ fn what_a_traced_message_leads_to_is_traced_and_nothing_else() {
         assert_eq!(traces(&world, &first), [span(1)]);
         answer_in(&mut world, &first, span(2), reply().send("b/2", "m").send("c/3", "m"));
         world.answer(&other, reply().send("d/4", "m"));
-        for (target, expected) in [("b/2", vec![span(2)]), ("c/3", vec![span(2)]), ("d/4", vec![])] {
+        for (target, expected) in [("b/2", vec![span(2)]), ("c/3", vec![span(2)]), ("d/4", vec![])]
+        {
             let invoked = world.invocation_of(target);
             assert_eq!(traces(&world, &invoked), expected, "{target} of {shards}");
             world.answer(&invoked, reply());

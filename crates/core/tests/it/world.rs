@@ -8,13 +8,12 @@ use statera_core::delta::changes;
 use statera_core::keys::Key;
 use statera_core::values::StateValue;
 use statera_core::{
-    CALL_FUNCTION, Config, Cut, Effect, Halted, Input, InvocationId, Limits, News, OnFailure, PeerItem,
-    Policy, Reload, RequestKind, Shard, Ticket,
+    CALL_FUNCTION, Config, Cut, Effect, Halted, Input, InvocationId, Limits, News, OnFailure,
+    PeerItem, Policy, Reload, RequestKind, Shard, Ticket,
 };
 use statera_model::{
     Address, Delayed, Egress, EgressId, Epoch, Expiration, Failure, FailureKind, KeyGroup, Millis,
-    Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TraceContext,
-    TypedValue,
+    Mutation, Name, Outcome, Outgoing, Reply, StateChange, StateSpec, TraceContext, TypedValue,
 };
 use statera_ports::Batch as _;
 use statera_ports::{

@@ -201,7 +201,18 @@ impl Transactions {
             client.commit_transaction(CALL_TIMEOUT)
         })?;
         let t6 = t0.elapsed();
-        tracing::debug!("TXN {} epoch {} n {} begin {} send {} offsets {} reports {} settle {} commit {}", self.turn, batch.epoch, batch.records.len(), t1.as_micros(), (t2-t1).as_micros(), (t3-t2).as_micros(), (t4-t3).as_micros(), (t5-t4).as_micros(), (t6-t5).as_micros());
+        tracing::debug!(
+            "TXN {} epoch {} n {} begin {} send {} offsets {} reports {} settle {} commit {}",
+            self.turn,
+            batch.epoch,
+            batch.records.len(),
+            t1.as_micros(),
+            (t2 - t1).as_micros(),
+            (t3 - t2).as_micros(),
+            (t4 - t3).as_micros(),
+            (t5 - t4).as_micros(),
+            (t6 - t5).as_micros()
+        );
         if !is_known && self.topics.len() < TOPICS_MAX {
             self.topics.insert(topic);
         }

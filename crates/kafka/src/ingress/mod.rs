@@ -30,7 +30,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use statera_config as config;
-use statera_model::{codes, Name};
+use statera_model::{Name, codes};
 use statera_ports::{BoxFuture, Engine, Stopping};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};

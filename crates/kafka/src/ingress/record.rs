@@ -97,7 +97,9 @@ mod tests {
     fn each_target_gets_the_value_under_the_key() {
         let record = record(Some(b"ada"), Some(b"\x00\xff"));
         let message = message(&route(false), &record, no_headers).unwrap();
-        let SourceRecord::Message { targets, argument, .. } = message else { panic!("{message:?}") };
+        let SourceRecord::Message { targets, argument, .. } = message else {
+            panic!("{message:?}")
+        };
         let targets: Vec<_> = targets.iter().map(Address::to_string).collect();
         assert_eq!(targets, ["shop/cart/ada", "shop/audit/ada"]);
         assert_eq!(argument, TypedValue::new("shop/Order", b"\x00\xff"));

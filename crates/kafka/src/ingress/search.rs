@@ -185,7 +185,9 @@ impl KafkaIngress {
                 RDKafkaErrorCode::TopicAuthorizationFailed => {
                     tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, "the topic must not be read; waiting; hint: allow `Read` and `Describe` to the user");
                 }
-                code => tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, %code, "the topic cannot be read; waiting"),
+                code => {
+                    tracing::warn!(code = %codes::STREAM_MISSING, %id, topic, %code, "the topic cannot be read; waiting")
+                }
             }
             known.missing.insert(topic.to_owned(), (code, Instant::now()));
         }

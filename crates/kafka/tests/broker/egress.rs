@@ -30,7 +30,11 @@ pub(crate) fn egress(bootstrap: &str, delivery: Delivery, more: &[(&str, &str)])
 
 pub(crate) fn batch(epoch: u64, topic: &str, values: &[&str]) -> SinkBatch {
     let record = |value: &&str| KafkaRecord { topic, key: "k", value: value.as_bytes() }.encode();
-    SinkBatch { epoch: Epoch(epoch), records: values.iter().map(record).collect(), traces: Vec::new() }
+    SinkBatch {
+        epoch: Epoch(epoch),
+        records: values.iter().map(record).collect(),
+        traces: Vec::new(),
+    }
 }
 
 pub(crate) fn values(records: &[Record]) -> Vec<String> {
@@ -123,7 +127,8 @@ async fn records_arrive_as_they_were_emitted() {
             [Ok(()), Ok(()), Ok(())]
         );
         recover(&mut egress.sink, "arrive").await;
-        let batch = SinkBatch { epoch: Epoch(number), records: records.clone(), traces: Vec::new() };
+        let batch =
+            SinkBatch { epoch: Epoch(number), records: records.clone(), traces: Vec::new() };
         soon("a write", egress.sink.write(batch)).await.unwrap();
     }
     let all = read(&broker, "arrive", 9).await;
@@ -245,7 +250,8 @@ async fn a_refused_record_names_its_topic_and_blocks_until_it_is_taken() {
         let expected = "topic `small` does not take a record of 5001 bytes; hint: ";
         assert!(error.starts_with(expected), "{error}");
         let missing = ProducerRecord { topic: "small", partition: Some(7), ..Default::default() };
-        let missing = SinkBatch { epoch: Epoch(1), records: vec![missing.encode()], traces: Vec::new() };
+        let missing =
+            SinkBatch { epoch: Epoch(1), records: vec![missing.encode()], traces: Vec::new() };
         let error = soon("a refusal", sink.write(missing)).await.unwrap_err().to_string();
         assert!(error.starts_with("topic `small` does not have the partition"), "{error}");
         // Together they are too much, but each is small enough.

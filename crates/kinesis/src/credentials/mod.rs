@@ -8,9 +8,9 @@ mod remote;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use statera_model::{Chain, codes};
 use statera_config::AwsCredentials;
 use statera_http::HttpError;
+use statera_model::{Chain, codes};
 use tokio::sync::Mutex;
 
 use crate::environment::Environment;

@@ -66,6 +66,8 @@ pub struct Readings {
     pub log_file_bytes: u64,
     /// The store.
     pub store: statera_store::Figures,
+    /// What became of spans; `None` if nothing is traced.
+    pub spans: Option<statera_trace::Figures>,
 }
 
 /// How full a shard is.
@@ -198,6 +200,7 @@ impl Shared {
             epochs: watch.epochs().clone(),
             log_file_bytes: bytes_in(&watch.log_directory),
             store: self.store.figures(),
+            spans: self.tracer.as_ref().map(statera_trace::Tracer::figures),
         }
     }
 }

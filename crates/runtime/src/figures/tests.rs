@@ -55,8 +55,14 @@ spec: { shards: 1, durability: none }
     let loaded = load_with(&[source], &EngineOverrides::default(), &|_| None, names);
     let application = loaded.unwrap_or_else(|problems| panic!("{problems}")).application;
     let functions: Vec<Arc<dyn Embedded>> = vec![Arc::new(function)];
-    Worker::start(Options { application, data: data.to_owned(), egresses: Vec::new(), functions, tracer: None })
-        .unwrap()
+    Worker::start(Options {
+        application,
+        data: data.to_owned(),
+        egresses: Vec::new(),
+        functions,
+        tracer: None,
+    })
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,7 +137,8 @@ fn a_function_whose_name_makes_no_url_fails_for_good() {
     run(async {
         let client = client("http://localhost/{function.name}", asynchronous());
         let odd = FunctionType::from_parts("example", "a b");
-        let failure = client.call(&odd, Bytes::new(), Duration::from_secs(1), None).await.unwrap_err();
+        let failure =
+            client.call(&odd, Bytes::new(), Duration::from_secs(1), None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Fatal, "{failure}");
     });
 }

@@ -139,7 +139,8 @@ fn the_remaining_budget_limits_an_attempt() {
             .await;
             let client = client(&format!("http://{address}/"), asynchronous());
             let remaining = Duration::from_millis(50);
-            let failure = client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
+            let failure =
+                client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
             assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
             assert!(failure.reason.contains("did not answer within 50ms"), "{failure}");
             until("it is closed", || client.statistics().connections_open == 0).await;
@@ -159,7 +160,8 @@ fn okhttp_has_timeouts_of_its_own() {
         let client = client(&format!("http://{address}/"), Transport::OkHttp(transport));
         // Much smaller than the timeouts, and ignored.
         let remaining = Duration::from_nanos(1);
-        let failure = client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
+        let failure =
+            client.call(&function(), "request".into(), remaining, None).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
         for word in words {
             assert!(failure.reason.contains(word), "`{word}` is missing in: {failure}");

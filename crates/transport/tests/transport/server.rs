@@ -93,7 +93,9 @@ pub(crate) fn client(url: &str, transport: Transport) -> HttpClient {
 }
 
 pub(crate) async fn call(client: &HttpClient, body: &'static str) -> Result<Bytes, Failure> {
-    client.call(&function(), Bytes::from_static(body.as_bytes()), Duration::from_secs(10), None).await
+    client
+        .call(&function(), Bytes::from_static(body.as_bytes()), Duration::from_secs(10), None)
+        .await
 }
 
 /// Calls and expects a failure of a kind, with all these words in its reason.

@@ -173,6 +173,19 @@ pub(super) const ENGINE: Group = Group {
             ..PLAIN
         },
         Metric {
+            name: "statera_spans",
+            labels: &["result"],
+            help: "Spans of traces: `exported`, `failed` if their collector did not take them, `dropped` if too many waited \
+                   for it. Only with `traces.endpoint`.",
+            read: |snapshot, samples| {
+                let Some(spans) = snapshot.readings.spans else { return };
+                samples.add(&["exported"], spans.exported);
+                samples.add(&["failed"], spans.failed);
+                samples.add(&["dropped"], spans.dropped);
+            },
+            ..COUNTER
+        },
+        Metric {
             name: "statera_limit",
             labels: &["setting"],
             help: "Limits, by the names of their settings: bytes, messages or other things, for all shards together but for \

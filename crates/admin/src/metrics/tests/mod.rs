@@ -15,7 +15,7 @@ use statera_runtime::figures::{
     EndpointFigures, EndpointReading, EpochFigures, FunctionReading, Histogram, Readings,
     RequestFigures, ShardReading, SourceFigures,
 };
-use statera_runtime::{IngressFigures, SinkFigures};
+use statera_runtime::{IngressFigures, SinkFigures, SpanFigures};
 
 use super::metric::{Kind, Snapshot};
 use super::page::metrics_reference;
@@ -58,6 +58,7 @@ fn readings() -> Readings {
     requests.refused.insert(("stopping", ""), 1);
     requests.send_release = histogram();
     Readings {
+        spans: Some(SpanFigures { exported: 5, dropped: 1, failed: 0 }),
         uptime: Duration::from_millis(1_500),
         shards: vec![
             ShardReading {
