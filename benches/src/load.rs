@@ -142,6 +142,11 @@ impl Load {
         self.shared.measuring.set(measuring);
     }
 
+    /// Requests acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.shared.acknowledged.borrow().iter().map(|count| u64::from(*count)).sum()
+    }
+
     /// Lets each connection have its last answer.
     pub(crate) async fn stop(self) -> anyhow::Result<Outcome> {
         self.shared.stop.set(true);

@@ -18,6 +18,7 @@ mod process;
 mod subject;
 mod table;
 mod versus;
+mod watched;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Isolation(isolation::Isolation),
     /// From Kafka to Kafka: latency, throughput, requests to the broker.
     Kafka(kafka::Kafka),
+    /// What it costs to be watched: metrics, and the admin API as the dashboard uses it.
+    Watched(watched::Watched),
     /// The same work by Statera and by Restate, in turns.
     Versus(versus::Versus),
     #[command(flatten)]
@@ -105,6 +108,7 @@ fn run() -> anyhow::Result<()> {
             Command::Isolation(command) => command.run().await,
             Command::Kafka(command) => command.run(),
             Command::Versus(command) => command.run().await,
+            Command::Watched(command) => command.run().await,
             Command::InProcess(command) => command.run().await,
             Command::Functions(command) => command.run().await,
         }

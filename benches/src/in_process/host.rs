@@ -91,7 +91,8 @@ impl Host {
 
 pub(super) async fn probe(engine: &Engine, name: &Name, nth: u64) -> anyhow::Result<()> {
     let target = Address::new(name.clone(), nth % PROBES);
-    let request = Request { target, argument: 1_i64.into_value()?, idempotency_key: None, trace: None };
+    let request =
+        Request { target, argument: 1_i64.into_value()?, idempotency_key: None, trace: None };
     match engine.call(request).await? {
         Answer::Value(_) => Ok(()),
         Answer::DeadLettered { reason, .. } => bail!("a call became a dead letter: {reason}"),

@@ -43,7 +43,8 @@ pub(super) async fn recover(job: &Job) -> anyhow::Result<Outcome> {
     let ready = started.elapsed();
     let begin = Reading::now(0)?;
     let last = Name::parse(FUNCTION).map(|name| at(&name, job.ids - 1))?;
-    let request = Request { target: last, argument: ASK.into_value()?, idempotency_key: None, trace: None };
+    let request =
+        Request { target: last, argument: ASK.into_value()?, idempotency_key: None, trace: None };
     let found = match host.engine.call(request).await? {
         Answer::Value(value) => i64::from_typed_value(&value)?,
         Answer::DeadLettered { reason, .. } => bail!("the first call failed: {reason}"),

@@ -162,7 +162,7 @@ async fn an_instance_shows_its_failures_and_once_looked_at_all_its_invocations()
     let world = world().await;
     let path = "/v1/instances/example/cart/1";
     world.send("example/cart", "1", message("unseen")).await;
-    let has_run = |answer: &Json| answer["states"].as_array().unwrap().len() == 1;
+    let has_run = |answer: &Json| !answer["states"].as_array().unwrap().is_empty();
     world.until("/v1/state/example/cart/1", has_run).await;
     let first: api::InstanceDetail = form(&world, path).await;
     assert_eq!(first.recent, []);

@@ -97,6 +97,7 @@ spec:
             sink: Box::new(Out(Arc::clone(&healed))),
         }],
         functions: Vec::new(),
+        tracer: None,
     };
     let worker = Worker::start(options).unwrap();
     let engine = worker.engine();
