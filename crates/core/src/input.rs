@@ -108,6 +108,8 @@ pub enum Input {
         /// For one shard, the owner of the key's group: who waits, and what makes it durable.
         record: Option<(Ticket, Halt, Option<Paused>)>,
     },
+    /// [`Input::Reload`] is about to come, to other shards maybe sooner: until then messages for types that nobody serves wait.
+    AwaitReload,
     /// From now on others serve functions, and records leave elsewhere.
     Reload(Box<Reload>),
     /// Let a paused address go on. Refused with [`Effect::Unknown`] if it is not paused.

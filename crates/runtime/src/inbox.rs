@@ -54,6 +54,8 @@ pub(crate) enum Event {
         application: Arc<Application>,
         told: oneshot::Sender<Result<(), EngineError>>,
     },
+    /// A switch is about to come.
+    BeforeSwitch(oneshot::Sender<()>),
     /// From now on run what was prepared last.
     Switch {
         reload: Box<Reload>,

@@ -114,6 +114,8 @@ impl Worker {
             egresses: self.accepts.clone(),
             halted,
         };
+        // A shard that has switched may send to functions that another one does not know yet.
+        shared.tell_all(Event::BeforeSwitch).await?;
         shared.tell_all(|told| Event::Switch { reload: Box::new(reload.clone()), told }).await?;
         shared.running.set(&application, &sinks);
         drop(changing);

@@ -250,6 +250,10 @@ impl Shell {
                 // Whoever asked may have gone.
                 let _ = told.send(self.hosts.prepare(application));
             }
+            Event::BeforeSwitch(told) => {
+                self.apply(Input::AwaitReload);
+                let _ = told.send(());
+            }
             Event::Switch { reload, told } => {
                 self.hosts.switch();
                 self.apply(Input::Reload(reload));

@@ -15,7 +15,7 @@ use statera_e2e::{Browser, eventually, keys, within};
 const SCREENS: [(u32, u32); 2] = [(1440, 900), (390, 844)];
 
 /// Each page, and what must be on it.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("", ".chart .line"),
     ("map", ".map a.node.function"),
     ("functions", "tbody tr:nth-child(5)"),
@@ -23,6 +23,7 @@ const PAGES: [(&str, &str); 14] = [
     ("instances", "tbody tr:nth-child(5)"),
     ("instances?prefix=shop%2Fcart%2Fa", "tbody a[href='#/instances/shop/cart/ann']"),
     ("instances/shop/cart/ann", "[data-state=items]"),
+    ("instances/shop/cart/ann", "table[aria-label='Last invocations'] tbody tr"),
     ("timers", "tbody tr"),
     ("endpoints", "tbody button"),
     ("streams", ".sources li"),
@@ -193,6 +194,8 @@ fn a_poison_message_is_found_edited_and_redriven() {
     shop.browser.wait("the instance", "location.hash === '#/instances/shop/cart/mallory'");
     let items = "document.querySelector('[data-state=items]')?.closest('tr').querySelector('pre').innerText";
     shop.browser.wait("the tea", &format!("{items}?.replace(/\\s/g, '') === '{{\"tea\":3}}'"));
+    let outcomes = "document.querySelector('table[aria-label=\"Last invocations\"]')?.textContent";
+    shop.browser.wait("what had failed", &format!("{outcomes}?.includes('dead letter')"));
     let states = shop.ask("/v1/state/shop/cart/mallory");
     assert_eq!(states["states"][0]["json"], json!({ "tea": 3 }));
     assert_eq!(count(&shop, "/v1/deadletters", "deadLetters"), 1);

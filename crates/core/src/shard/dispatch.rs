@@ -175,6 +175,9 @@ impl Shard {
                 break;
             }
             let Some(policy) = &function.policy else {
+                if self.awaits_reload {
+                    return false;
+                }
                 let instance = function.ready.pop_front().expect("not empty");
                 self.bury_uncovered(instance);
                 continue;

@@ -82,6 +82,8 @@ pub struct Shard {
     dead_letters: BTreeSet<DeadLetterId>,
     /// Which function types begin no invocations.
     halted: Option<Halted>,
+    /// Whether messages for types that nobody serves wait.
+    awaits_reload: bool,
     /// Who has answered calls.
     answerers: graph::Counts,
     /// Paused addresses are never evicted, so that this count is all there is to know.
@@ -172,6 +174,7 @@ impl Shard {
             outbox: Outbox::default(),
             dead_letters: BTreeSet::new(),
             halted: None,
+            awaits_reload: false,
             answerers: graph::Counts::default(),
             paused: 0,
             pending: Pending::default(),
@@ -227,6 +230,7 @@ impl Shard {
             Input::Resume { ticket, address } => self.resume(ticket, &address),
             Input::Pause { ticket, address, reason } => self.hold(ticket, address, reason),
             Input::Halt { halted, record } => self.halt(halted, record),
+            Input::AwaitReload => self.awaits_reload = true,
             Input::Reload(reload) => self.reload(*reload),
         }
         self.go_on_with_others();

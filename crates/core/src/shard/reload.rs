@@ -9,6 +9,7 @@ impl Shard {
     /// turn comes, like everything for a type that nobody serves.
     pub(super) fn reload(&mut self, reload: Reload) {
         let Reload { directory, egresses, halted } = reload;
+        self.awaits_reload = false;
         self.config.directory = directory;
         self.config.egresses = egresses;
         for function in &mut self.functions {

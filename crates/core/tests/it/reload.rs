@@ -27,6 +27,27 @@ fn a_type_that_nobody_served_is_served_after_a_reload() {
 }
 
 #[test]
+fn a_shard_that_is_behind_lets_messages_for_a_new_type_wait() {
+    let mut world = World::with(2, Limits::default(), &[("b", None)]);
+    let ids: Vec<String> = (0..64).map(|id| id.to_string()).collect();
+    let id_of = |world: &World, shard| ids.iter().find(|id| world.owner(id) == shard).unwrap();
+    let (first, second) = (id_of(&world, 0).clone(), id_of(&world, 1).clone());
+    serve(&mut world, "b", Some(policy()));
+    for shard in 0..2 {
+        world.apply(shard, Input::AwaitReload);
+    }
+    world.reload_shard(0, OUT);
+    world.send(&format!("a/{first}"), "x");
+    let invoked = world.invocation();
+    world.answer(&invoked, reply().send(&format!("b/{second}"), "early"));
+    world.nobody_is_invoked();
+    world.reload_shard(1, OUT);
+    assert_eq!(world.run(), ["early"]);
+    world.commit();
+    assert!(world.dead_letters().is_empty());
+}
+
+#[test]
 fn what_waits_for_a_type_that_is_gone_becomes_dead_letters() {
     let mut world = World::new();
     world.warm("a/0");

@@ -272,16 +272,20 @@ impl World {
     /// From now on `policies` counts, and these are the egresses.
     pub(crate) fn reload(&mut self, egresses: &[&str]) {
         for shard in 0..self.shards.len() {
-            let config = self.config(shard as u16, self.shards.len() as u16);
-            let accepts = config.egresses.values().next().expect("there is one").clone();
-            let named = |name: &&str| (EgressId::parse(name).unwrap(), accepts.clone());
-            let reload = Reload {
-                directory: config.directory,
-                egresses: egresses.iter().map(named).collect(),
-                halted: Halted(Arc::new(|_| false)),
-            };
-            self.apply(shard, Input::Reload(Box::new(reload)));
+            self.reload_shard(shard, egresses);
         }
+    }
+
+    pub(crate) fn reload_shard(&mut self, shard: usize, egresses: &[&str]) {
+        let config = self.config(shard as u16, self.shards.len() as u16);
+        let accepts = config.egresses.values().next().expect("there is one").clone();
+        let named = |name: &&str| (EgressId::parse(name).unwrap(), accepts.clone());
+        let reload = Reload {
+            directory: config.directory,
+            egresses: egresses.iter().map(named).collect(),
+            halted: Halted(Arc::new(|_| false)),
+        };
+        self.apply(shard, Input::Reload(Box::new(reload)));
     }
 
     /// Everything between shards arrives.
