@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_core::values::StateValue;
-use statera_core::{Cut, Effect, Input, InvocationId, Part, PeerItem, Shard, Ticket, Wants};
+use statera_core::{
+    Cut, Effect, Input, InvocationId, Part, PeerItem, Reload, Shard, Ticket, Wants,
+};
 use statera_model::{Address, EgressId, Epoch, KeyGroup, Millis, Mutation};
 use statera_ports::SinkPosition;
 
@@ -104,6 +106,7 @@ pub(crate) enum Inside {
     Flush,
     Flushed(usize, Epoch),
     Sink(usize),
+    Reload(usize, Reload),
 }
 
 impl<L: Life> World<L> {
@@ -182,6 +185,7 @@ impl<L: Life> World<L> {
             Inside::Flush => self.flush(),
             Inside::Flushed(shard, epoch) => self.apply(shard, Input::Flushed(epoch)),
             Inside::Sink(sink) => self.write_sink(sink),
+            Inside::Reload(shard, reload) => self.apply(shard, Input::Reload(Box::new(reload))),
         }
     }
 

@@ -1,8 +1,10 @@
 //! The world outside: people who ask, sources, an operator.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use statera_core::keys::Key;
-use statera_core::{Input, RequestKind, Shard};
+use statera_core::{Halted, Input, Policy, Reload, RequestKind, Shard};
 use statera_model::{Address, KeyGroup, TraceContext};
 use statera_ports::{Answer, Refusal, Request, SourceBatch, SourceId, SourceRecord};
 
@@ -10,14 +12,15 @@ use super::Seeded;
 use super::book::Origin;
 use super::check::source_name;
 use super::functions::{
-    FLAKY, Message, NOBODY, PLAIN, SERVED, SHY, Work, answer_text, name, read_text,
+    FLAKY, Message, NOBODY, PLAIN, SERVED, SHY, Work, answer_text, name, policy, read_text,
 };
 use crate::image::{dead_letter, dead_message};
+use crate::life::Life as _;
 use crate::people::Person;
 use crate::random::Random;
 use crate::settings::BEGIN;
 use crate::violation::{Checked, Invariant, violated};
-use crate::world::{Event, Waiter, World};
+use crate::world::{Event, Inside, Waiter, World};
 
 /// How long an answer may take when only others fail.
 const QUICK_MS: u64 = 1_500;
@@ -199,6 +202,9 @@ impl World<Seeded> {
 
     /// The operator looks at dead letters and paused addresses, and does something about some of them.
     pub(crate) fn operate(&mut self) -> Checked {
+        if !self.calm && !self.life.plan.timed && self.random.one_in(4) {
+            self.reload()?;
+        }
         let mut found = Vec::new();
         for (bytes, value) in &self.durable {
             let (group, key) = Key::decode(bytes).expect("a key");
@@ -219,6 +225,34 @@ impl World<Seeded> {
             if self.calm || self.random.one_in(3) {
                 self.handle(group, key, value)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Other limits from now on, in one shard sooner than in another.
+    fn reload(&mut self) -> Checked {
+        let (batch_messages, in_flight) =
+            (self.random.between(1, 20) as usize, self.random.between(1, 10) as usize);
+        self.trace.note(
+            self.now,
+            format_args!("reload: batches of {batch_messages}, {in_flight} in flight"),
+        );
+        let limited = move |policy: Policy| Policy {
+            batch_messages: batch_messages.min(policy.batch_messages),
+            in_flight: in_flight.min(policy.in_flight),
+            ..policy
+        };
+        let reload = Reload {
+            directory: Arc::new(move |function| policy(function).map(limited)),
+            egresses: self.life.egresses().into_iter().collect(),
+            halted: Halted(Arc::new(|_| false)),
+        };
+        for shard in 0..self.process.shards.len() {
+            self.apply(shard, Input::AwaitReload)?;
+        }
+        for shard in 0..self.process.shards.len() {
+            let delay_ms = self.random.below(30);
+            self.inside(delay_ms, Inside::Reload(shard, reload.clone()));
         }
         Ok(())
     }
