@@ -124,7 +124,8 @@ function asLive(status, functions, ingresses, egresses, { last, epochs }) {
   const durations = fresh.map((epoch) => epoch.durationMs).sort((a, b) => a - b);
   const sources = (ingress, field) => {
     const lags = ingress.sources.map((source) => source[field]).filter((lag) => lag !== undefined);
-    return lags.length ? sum(lags) : undefined;
+    if (lags.length === 0) return undefined;
+    return field === 'lagMs' ? Math.max(...lags) : sum(lags);
   };
   return {
     at: new Date().toISOString(),
@@ -149,6 +150,7 @@ function asLive(status, functions, ingresses, egresses, { last, epochs }) {
       rate: one.rate,
       lagRecords: sources(one, 'lagRecords'),
       lagBytes: sources(one, 'lagBytes'),
+      lagMs: sources(one, 'lagMs'),
       paused: Boolean(one.paused),
     })),
     egresses,

@@ -2,7 +2,7 @@
 
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { bytes, count, path, rate, when } from '../format.js';
+import { bytes, count, path, rate, span, when } from '../format.js';
 import { empty, name, page, panel, pauseButton, pausedNote, pill, said, table } from '../ui.js';
 
 const SOURCES_SHOWN = 20;
@@ -45,7 +45,9 @@ function sources(one) {
     return h('p', { class: 'note' }, pushes ? 'Takes what is sent to it.' : 'Has delivered nothing yet.');
   }
   const lag = (source) =>
-    [source.lagRecords !== undefined && `${count(source.lagRecords)} records behind`, source.lagBytes !== undefined && `${bytes(source.lagBytes)} behind`]
+    [source.lagRecords !== undefined && `${count(source.lagRecords)} records behind`,
+      source.lagBytes !== undefined && `${bytes(source.lagBytes)} behind`,
+      source.lagMs !== undefined && `${span(source.lagMs / 1000)} behind`]
       .filter(Boolean).join(', ');
   return [
     h('ul', { class: 'sources' },

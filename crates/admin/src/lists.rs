@@ -237,6 +237,7 @@ fn sources(
         taken_at: taken_at.map(rfc3339),
         lag_records: None,
         lag_bytes: None,
+        lag_ms: None,
     };
     let first = SourceId { ingress: ingress.clone(), partition: "".into() };
     for (id, position) in engine.positions_at_start().range(first..) {
@@ -256,6 +257,7 @@ fn sources(
         match status.unit {
             SourceUnit::Records => found.lag_records = status.lag(),
             SourceUnit::Bytes => found.lag_bytes = status.lag(),
+            SourceUnit::Milliseconds => found.lag_ms = status.lag(),
         }
     }
     found.into_values().collect()

@@ -256,10 +256,11 @@ impl Sample {
                     self.readings.sources.iter().filter(|(source, _)| source.ingress == *id);
                 let statuses = sources.filter_map(|(_, figures)| figures.status);
                 let lags = statuses.filter(|status| status.unit == unit).map(|status| status.lag());
-                lags.fold(None, |sum: Option<u64>, lag| match (sum, lag) {
-                    (sum, None) => sum,
-                    (sum, Some(lag)) => Some(sum.unwrap_or(0) + lag),
-                })
+                let known = lags.flatten();
+                match unit {
+                    SourceUnit::Records | SourceUnit::Bytes => known.reduce(|sum, lag| sum + lag),
+                    SourceUnit::Milliseconds => known.max(),
+                }
             };
             api::LiveIngress {
                 id: id.to_string(),
@@ -268,6 +269,7 @@ impl Sample {
                 }),
                 lag_records: lag(SourceUnit::Records),
                 lag_bytes: lag(SourceUnit::Bytes),
+                lag_ms: lag(SourceUnit::Milliseconds),
                 paused: self.halts.contains_key(&Halt::Ingress(id.clone())),
             }
         };

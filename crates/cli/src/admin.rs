@@ -1,6 +1,7 @@
 //! How the admin API of a running application is served: flags, variables, and what is logged.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,7 @@ impl Log {
         let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
         let reload: Reload = match format {
             LogFormat::Human => {
-                let log = log.with_target(false).with_filter_reloading();
+                let log = log.with_target(false).with_ansi(has_colours()).with_filter_reloading();
                 let handle = log.reload_handle();
                 log.init();
                 Box::new(move |filter| handle.reload(filter))
@@ -94,6 +95,12 @@ impl Log {
         };
         Ok(Log { filter: Mutex::new(filter.to_owned()), reload })
     }
+}
+
+/// Whether people look at the log, and want colours (<https://no-color.org>).
+pub(crate) fn has_colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 impl LogControl for Log {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use statera_config::{BadRecords, StreamRoute};
 use statera_model::{Address, Name, TypedValue, codes};
-use statera_ports::{Engine, SourceBatch, SourceId, SourceRecord};
+use statera_ports::{Engine, SourceBatch, SourceId, SourceRecord, SourceStatus, SourceUnit};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
@@ -121,6 +121,7 @@ impl Reader {
         }
         self.position.ended = true;
         self.hand_over(Batch::default()).await;
+        self.shared.engine.report(&self.source, None);
         tracing::info!(source = %self.source, "a shard is read to its end");
         Ok((self.shard.id, self.position.read_to))
     }
@@ -207,6 +208,7 @@ impl Reader {
 
     async fn deliver(&mut self, records: Records) -> Result<(), Error> {
         let mut batch = Batch::default();
+        let status = status(&records);
         for record in records.records {
             self.unpack(record, &mut batch).await?;
         }
@@ -219,6 +221,9 @@ impl Reader {
         };
         if !batch.records.is_empty() || quiet {
             self.hand_over(batch).await;
+        }
+        if status.is_some() {
+            self.shared.engine.report(&self.source, status);
         }
         Ok(())
     }
@@ -342,6 +347,14 @@ impl Batch {
     fn is_full(&self) -> bool {
         self.records.len() >= BATCH_RECORDS_MAX || self.bytes >= BATCH_BYTES
     }
+}
+
+/// How far behind these records were when the service gave them.
+fn status(records: &Records) -> Option<SourceStatus> {
+    let now = u64::try_from(records.at).ok()?;
+    let behind = u64::try_from(records.ms_behind?).ok()?;
+    let (position, unit) = (now.saturating_sub(behind), SourceUnit::Milliseconds);
+    Some(SourceStatus { position, end: Some(now), unit })
 }
 
 /// The name of a shard for the engine.

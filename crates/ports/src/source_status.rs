@@ -19,6 +19,8 @@ pub enum SourceUnit {
     Records,
     /// Bytes.
     Bytes,
+    /// Milliseconds since the Unix epoch, at which what comes next came to the source; its end is when that was told.
+    Milliseconds,
 }
 
 impl SourceStatus {

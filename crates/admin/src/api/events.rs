@@ -103,6 +103,9 @@ pub struct LiveIngress {
     /// Bytes that are there and not taken yet, if its sources tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
+    /// How many milliseconds ago that came which is taken next, if its sources tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
     /// Whether it is paused.
     pub paused: bool,
 }

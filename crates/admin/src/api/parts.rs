@@ -55,6 +55,9 @@ pub struct Source {
     /// Bytes that are there and not taken yet, if the source tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
+    /// How many milliseconds ago that came which is taken next, if the source tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
 }
 
 /// Where records leave.

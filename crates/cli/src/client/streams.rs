@@ -69,12 +69,15 @@ fn ingresses(ingresses: &[api::Ingress], style: &Style) -> String {
     table.render(style)
 }
 
-/// What all sources together have not taken, as far as they tell: records, or else bytes.
+/// What all sources together have not taken, as far as they tell: records, or else bytes, or else how long ago the oldest
+/// of it came.
 fn lag(sources: &[api::Source]) -> Option<String> {
     let sum =
         |lag: fn(&api::Source) -> Option<u64>| sources.iter().filter_map(lag).reduce(|a, b| a + b);
     let records = sum(|source| source.lag_records).map(|records| records.to_string());
-    records.or_else(|| sum(|source| source.lag_bytes).map(|bytes| show::size(bytes as usize)))
+    let bytes = || sum(|source| source.lag_bytes).map(|bytes| show::size(bytes as usize));
+    let age = || sources.iter().filter_map(|source| source.lag_ms).max();
+    records.or_else(bytes).or_else(|| age().map(|ms| show::milliseconds(ms as f64)))
 }
 
 fn sources(ingresses: &[api::Ingress], style: &Style) -> String {

@@ -57,6 +57,7 @@ impl Quickstart {
             .with_max_level(tracing::Level::WARN)
             .with_writer(std::io::stderr)
             .with_target(false)
+            .with_ansi(crate::admin::has_colours())
             .init();
         io_runtime()?.block_on(self.run())?;
         Ok(ExitCode::SUCCESS)

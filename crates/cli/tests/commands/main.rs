@@ -88,7 +88,8 @@ fn what_an_engine_does_can_be_seen() {
     "#]]
     .assert_eq(known);
     // How many are there depends on when the test has looked at it first.
-    let last: String = invocations.lines().take(2).map(|line| format!("{}\n", line.trim())).collect();
+    let last: String =
+        invocations.lines().take(2).map(|line| format!("{}\n", line.trim())).collect();
     expect![[r#"
           ENDED OUTCOME TOOK MESSAGES BYTES REASON
           <time> ok <some ms> 1 <some B> -

@@ -8,7 +8,8 @@ use statera_config::KinesisIngress as Spec;
 use statera_kinesis::{Error, KinesisIngress};
 use statera_model::FunctionType;
 use statera_ports::{
-    Answer, BoxFuture, Engine, Refusal, Request, SourceBatch, SourceId, SourceRecord, Stopping,
+    Answer, BoxFuture, Engine, Refusal, Request, SourceBatch, SourceId, SourceRecord, SourceStatus,
+    Stopping,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,6 +22,7 @@ struct FakeEngine {
     /// Before the start.
     positions: Positions,
     batches: mpsc::UnboundedSender<SourceBatch>,
+    statuses: mpsc::UnboundedSender<SourceStatus>,
 }
 
 impl Engine for FakeEngine {
@@ -45,6 +47,13 @@ impl Engine for FakeEngine {
         self.positions.get(source).cloned()
     }
 
+    fn report(&self, _source: &SourceId, status: Option<SourceStatus>) {
+        if let Some(status) = status {
+            // The test may not be interested.
+            let _ = self.statuses.send(status);
+        }
+    }
+
     fn stopping(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
@@ -53,6 +62,7 @@ impl Engine for FakeEngine {
 /// An ingress that runs. Killed when it is dropped.
 pub(crate) struct Reading {
     batches: mpsc::UnboundedReceiver<SourceBatch>,
+    statuses: mpsc::UnboundedReceiver<SourceStatus>,
     task: JoinHandle<Result<(), Error>>,
     /// After the batches that were taken.
     pub(crate) positions: Arc<Mutex<Positions>>,
@@ -72,10 +82,12 @@ pub(crate) type Message = (String, String);
 impl Reading {
     pub(crate) fn start(spec: &Spec, positions: Positions) -> Reading {
         let (sender, batches) = mpsc::unbounded_channel();
-        let engine = FakeEngine { positions: positions.clone(), batches: sender };
+        let (told, statuses) = mpsc::unbounded_channel();
+        let engine = FakeEngine { positions: positions.clone(), batches: sender, statuses: told };
         let ingress = KinesisIngress::new(spec, Arc::new(engine), nothing());
         let task = tokio::spawn(ingress.run(Box::pin(std::future::pending())));
-        Reading { batches, task, positions: Arc::new(Mutex::new(positions)), history: Vec::new() }
+        let positions = Arc::new(Mutex::new(positions));
+        Reading { batches, statuses, task, positions, history: Vec::new() }
     }
 
     /// The next batch, which may have no records.
@@ -86,6 +98,11 @@ impl Reading {
         self.history.push(positions.clone());
         positions.insert(batch.source.clone(), batch.position.clone());
         batch
+    }
+
+    /// The next that the ingress tells of a shard.
+    pub(crate) async fn status(&mut self) -> SourceStatus {
+        soon("a status", self.statuses.recv()).await.expect("it runs")
     }
 
     /// So many messages.

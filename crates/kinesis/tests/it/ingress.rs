@@ -177,6 +177,23 @@ async fn a_date_is_a_place_in_every_shard() {
 }
 
 #[tokio::test]
+async fn the_ingress_tells_how_far_it_is_behind() {
+    let service = Service::start(1).await;
+    // More than one request takes.
+    for number in 0..3 {
+        service.put("a", &number.to_string());
+        service.state().now += 1000;
+    }
+    let now = service.state().now as u64;
+    let mut spec = ingress_spec(&service.url(), EARLIEST);
+    spec.properties.insert("flink.shard.getrecords.maxrecordcount".to_owned(), "2".to_owned());
+    let mut reading = Reading::start(&spec, Positions::new());
+    let status = reading.status().await;
+    assert_eq!((status.lag(), status.end), (Some(1000), Some(now)));
+    assert_eq!(reading.status().await.lag(), Some(0));
+}
+
+#[tokio::test]
 async fn failures_of_the_service_pass() {
     let service = Service::start(1).await;
     service.put("a", "1");

@@ -121,6 +121,17 @@ only one. Beyond 1000 sources, what further ones deliver is added up under the p
             },
             ..SOURCE_GAUGE
         },
+        Metric {
+            name: "statera_ingress_lag_seconds",
+            unit: "seconds",
+            help: "How long ago that came to the source which is taken next, where the source tells that (Kinesis).",
+            read: |snapshot, samples| {
+                known(snapshot, samples, |figures| {
+                    Some(lag(figures, SourceUnit::Milliseconds)? as f64 / 1e3)
+                });
+            },
+            ..SOURCE_GAUGE
+        },
     ],
 };
 
@@ -208,10 +219,10 @@ fn source(snapshot: &Snapshot<'_>, samples: &mut Samples<'_>, value: fn(&SourceF
 }
 
 /// A sample for each source of which it is known.
-fn known(
+fn known<V: Into<Value>>(
     snapshot: &Snapshot<'_>,
     samples: &mut Samples<'_>,
-    value: fn(&SourceFigures) -> Option<u64>,
+    value: fn(&SourceFigures) -> Option<V>,
 ) {
     for (source, figures) in &snapshot.readings.sources {
         if let Some(value) = value(figures) {
