@@ -5,7 +5,7 @@
 //! * [`crash`] has the functions of the crash tests; `statera-e2e-linked` is a program that has them linked in.
 //! * [`Client`] speaks HTTP to it; [`FunctionServer`] serves [`Functions`] written as closures in the test itself.
 //! * [`kafka`] runs real brokers; [`Moto`] a Kinesis; [`Browser`] is a Chromium.
-//! * [`Collector`] takes traces.
+//! * [`Collector`] takes traces; [`counting`] is a small application that several tests use.
 //! * [`Sdk`] starts the function servers on the published SDKs (`tests/sdk`).
 //! * [`eventually`] waits with a deadline.
 //!
@@ -18,6 +18,7 @@
 mod app;
 mod browser;
 mod collector;
+pub mod counting;
 pub mod crash;
 mod dead_letters;
 mod functions;

@@ -5,41 +5,12 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use serde_json::json;
-use statera_e2e::{App, Client, FunctionServer, Functions, Statera, Target, eventually, skipped};
+use statera_e2e::{App, Client, FunctionServer, Statera, Target, counting, eventually, skipped};
 
 /// Names the tool; `cargo xtask components` installs it.
 const VARIABLE: &str = "STATERA_SCHEMATHESIS";
 
 const CHECKS: &str = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance";
-
-fn module(url: &str) -> String {
-    format!(
-        "kind: io.statefun.endpoints.v2/http
-spec:
-  functions: process/*
-  urlPathTemplate: {url}
----
-kind: io.statera.v1/http-ingress
-spec:
-  id: process/in
-  address: 127.0.0.1:0
----
-kind: io.statera.v1/file-egress
-spec:
-  id: process/out
-  path: $DIR/out.jsonl
-"
-    )
-}
-
-fn counter() -> Functions {
-    Functions::default().with("process/counter", &["count"], |context, _| {
-        let count = context.add("count", 1);
-        context.emit("process/out", &json!(count));
-        context.answer(count);
-    })
-}
 
 fn post(admin: SocketAddr, path: &str) -> serde_json::Value {
     Client::new(admin).request("POST", path, &[], b"").unwrap().expect(200).json()
@@ -51,9 +22,9 @@ fn no_request_that_fits_its_description_is_a_server_error() {
         let why = format!("`{VARIABLE}` is not set; `cargo xtask components` installs it");
         return skipped("schemathesis", &why);
     };
-    let counter = counter();
+    let counter = counting::functions();
     let functions = FunctionServer::start(move |body| counter.react(body));
-    let app = App::new(&module(&functions.url()));
+    let app = App::new(&counting::module(&functions.url()));
     let statera = app.start();
     let mut client = statera.client("process/in");
     for id in 0..20 {
@@ -79,9 +50,9 @@ fn no_request_that_fits_its_description_is_a_server_error() {
 
 #[test]
 fn pauses_hold_after_a_crash() {
-    let counter = counter();
+    let counter = counting::functions();
     let functions = FunctionServer::start(move |body| counter.react(body));
-    let app = App::new(&module(&functions.url()));
+    let app = App::new(&counting::module(&functions.url()));
     let mut statera = app.start();
     for part in ["functions/process/counter", "endpoints/process/*", "addresses/process/counter/a"]
     {
@@ -109,7 +80,7 @@ fn pauses_hold_after_a_crash() {
 
 #[test]
 fn with_a_token_requests_must_carry_it() {
-    let mut app = App::new(&module("http://127.0.0.1:1/"));
+    let mut app = App::new(&counting::module("http://127.0.0.1:1/"));
     std::fs::write(app.path("token"), "0123456789abcdef0123456789abcdef\n").unwrap();
     let token = app.path("token").display().to_string();
     app.set_arguments(&["--admin-token-file", &token]);
@@ -125,7 +96,7 @@ fn with_a_token_requests_must_carry_it() {
 
 #[test]
 fn without_a_token_only_a_loopback_address_is_served() {
-    let app = App::new(&module("http://127.0.0.1:1/"));
+    let app = App::new(&counting::module("http://127.0.0.1:1/"));
     let output = Command::new(Statera::binary())
         .args(["run", "--admin", "0.0.0.0:0", "-f"])
         .arg(app.path("module.yaml"))

@@ -171,7 +171,8 @@ fn a_taken_port_without_a_module_is_explained() {
     let variables = [("STATERA_INGRESS", address.as_str()), ("STATERA_ADMIN", "127.0.0.1:0")];
     let (output, errors) = run_in(&folder, &variables, &[]);
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    let told = format!("error[ST1005]: cannot listen on `{address}` for messages: the address is in use");
+    let told =
+        format!("error[ST1005]: cannot listen on `{address}` for messages: the address is in use");
     assert!(errors.contains(&told), "{errors}");
     assert!(errors.contains("STATERA_INGRESS=") && errors.contains("`module.yaml`"), "{errors}");
 }

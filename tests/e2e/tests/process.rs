@@ -5,38 +5,9 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use statera_e2e::{App, FunctionServer, Functions, Reaction, Statera, Target, eventually, within};
+use statera_e2e::{App, FunctionServer, Reaction, Statera, Target, counting, eventually, within};
 
 const TYPE: &str = "e2e/Json";
-
-fn counter() -> Functions {
-    Functions::default().with("process/counter", &["count"], |context, _| {
-        let count = context.add("count", 1);
-        context.emit("process/out", &json!(count));
-        context.answer(count);
-    })
-}
-
-fn module(url: &str) -> String {
-    format!(
-        "kind: io.statefun.endpoints.v2/http
-spec:
-  functions: process/*
-  urlPathTemplate: {url}
----
-kind: io.statera.v1/http-ingress
-spec:
-  id: process/in
-  address: 127.0.0.1:0
----
-kind: io.statera.v1/file-egress
-spec:
-  id: process/out
-  path: $DIR/out.jsonl
-"
-    )
-}
 
 fn call(statera: &Statera, id: &str) -> serde_json::Value {
     let target = Target { function: "process/counter", id };
@@ -45,7 +16,7 @@ fn call(statera: &Statera, id: &str) -> serde_json::Value {
 
 #[test]
 fn an_empty_directory_is_ready_at_once() {
-    let app = App::new(&module("http://127.0.0.1:1/"));
+    let app = App::new(&counting::module("http://127.0.0.1:1/"));
     let (mut statera, took) = Statera::time_to_ready(|| app.spawn());
     println!("ready on an empty directory after {} ms", took.as_millis());
     assert_eq!(statera.stop(), Some(0));
@@ -55,12 +26,12 @@ fn an_empty_directory_is_ready_at_once() {
 
 #[test]
 fn a_termination_lets_everybody_finish() {
-    let slow = counter();
+    let slow = counting::functions();
     let functions = FunctionServer::start(move |body| {
         std::thread::sleep(Duration::from_millis(300));
         slow.react(body)
     });
-    let app = App::new(&module(&functions.url()));
+    let app = App::new(&counting::module(&functions.url()));
     let mut statera = app.start();
     let address = statera.address("process/in");
     std::thread::scope(|scope| {
@@ -84,7 +55,7 @@ fn a_termination_lets_everybody_finish() {
 #[test]
 fn a_termination_does_not_wait_for_functions_that_are_gone() {
     let functions = FunctionServer::start(|_| Reaction::Status(503, "gone".to_owned()));
-    let app = App::new(&module(&functions.url()));
+    let app = App::new(&counting::module(&functions.url()));
     let mut statera = app.start();
     let target = Target { function: "process/counter", id: "a" };
     statera.client("process/in").send(target, TYPE, None, b"{}").unwrap().expect(202);
@@ -138,7 +109,7 @@ spec:
 
 #[test]
 fn a_right_module_is_valid() {
-    let app = App::new(&module("http://127.0.0.1:1/"));
+    let app = App::new(&counting::module("http://127.0.0.1:1/"));
     let output = run("validate", &app);
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stdout).unwrap();
@@ -156,7 +127,7 @@ fn a_right_module_is_valid() {
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let app = App::new(&module("http://127.0.0.1:1/").replace("127.0.0.1:0", &address));
+    let app = App::new(&counting::module("http://127.0.0.1:1/").replace("127.0.0.1:0", &address));
     let (status, log) = app.spawn().wait_for_end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains(&address) && log.contains("in use"), "{log}");
@@ -167,9 +138,9 @@ const IDLE: Duration = Duration::from_secs(3);
 
 #[test]
 fn an_idle_engine_writes_nothing() {
-    let all = counter();
+    let all = counting::functions();
     let functions = FunctionServer::start(move |body| all.react(body));
-    let app = App::new(&module(&functions.url()));
+    let app = App::new(&counting::module(&functions.url()));
     let statera = app.start();
     for id in 0..50 {
         assert_eq!(call(&statera, &format!("id{id}")), 1);

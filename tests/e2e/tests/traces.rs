@@ -184,8 +184,7 @@ fn failures_are_seen_and_a_collector_that_is_away_holds_nothing_up() {
     assert!(attempt.get("message").contains("500"), "{attempt:?}");
     eventually("another attempt", || {
         let of_it = |span: &statera_e2e::Span| {
-            span.get("name") == "trace/poison"
-                && span.0["attributes"]["statera.attempt"] == "retry"
+            span.get("name") == "trace/poison" && span.0["attributes"]["statera.attempt"] == "retry"
         };
         collector.spans().iter().any(of_it).then_some(())
     });
