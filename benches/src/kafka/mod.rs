@@ -26,8 +26,17 @@ const RECORDS_TOPIC: &str = "records";
 /// How long all receipts may take.
 const RECEIPTS_MAX: Duration = Duration::from_secs(600);
 
-/// As a broker for others than tests is run.
-const JAVA: [&str; 2] = ["-Xmx1g", "-XX:TieredStopAtLevel=4"];
+/// As Kafka's own start script runs a broker.
+const JAVA: [&str; 8] = [
+    "-Xmx1g",
+    "-Xms1g",
+    "-XX:TieredStopAtLevel=4",
+    "-XX:-UseSerialGC",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
 
 const NO_KAFKA: &str = "no Kafka is named; hint: `cargo xtask components` installs it, and tells which variable to set";
 
@@ -45,7 +54,7 @@ pub(crate) struct Kafka {
     #[arg(long, default_value_t = 20)]
     seconds: u64,
     /// How long records flow before that; Java is slow until it has compiled the broker's code
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     warm_up: u64,
     /// Records that wait in the topic when throughput is measured
     #[arg(long, default_value_t = 200_000)]
@@ -87,6 +96,7 @@ impl Kafka {
         producer.send_paced(warm_up, self.rate)?;
         consumer.wait_for(warm_up, RECEIPTS_MAX)?;
         let count = self.rate * self.seconds;
+        let before = world.snapshot(Some(&subject), &consumer)?;
         producer.send_paced(count, self.rate)?;
         let seen = consumer.wait_for(count, RECEIPTS_MAX)?;
         let micros = |seen: &Seen| u32::try_from(seen.delay.as_micros()).unwrap_or(u32::MAX);
@@ -104,6 +114,8 @@ impl Kafka {
             quantile(999),
             quantile(1000)
         );
+        let after = world.snapshot(Some(&subject), &consumer)?;
+        self.print_costs(count, &before, &after);
         subject.stop()?;
         Ok(())
     }
@@ -131,13 +143,13 @@ impl Kafka {
             (last - started).as_secs_f64(),
             mebibytes(subject.usage()?.rss_max_bytes)
         );
-        self.print_costs(&before, &after);
+        self.print_costs(self.backlog, &before, &after);
         subject.stop()?;
         Ok(())
     }
 
-    fn print_costs(&self, before: &Snapshot, after: &Snapshot) {
-        let per_record = |sum: f64| sum / self.backlog as f64;
+    fn print_costs(&self, records: u64, before: &Snapshot, after: &Snapshot) {
+        let per_record = |sum: f64| sum / records as f64;
         let cpu = |usage: fn(&Snapshot) -> Usage| {
             per_record(usage(after).cpu_seconds - usage(before).cpu_seconds) * 1e6
         };
@@ -213,6 +225,8 @@ impl World {
 
     fn snapshot(&self, subject: Option<&Subject>, consumer: &Consumer) -> anyhow::Result<Snapshot> {
         let mut requests = self.cluster.requests()?;
+        // The sum of fetches by consumers and by other brokers, which are there as well.
+        requests.remove("Fetch");
         for (kind, count) in consumer.requests() {
             if let Some(sum) = requests.get_mut(&kind) {
                 *sum = sum.saturating_sub(count);

@@ -50,10 +50,10 @@ fn code_of_cause(error: &(dyn Error + 'static)) -> Option<Code> {
         return Some(error.code);
     }
     if let Some(error) = error.downcast_ref::<Arc<EngineError>>() {
-        return Some(code_of_engine(error));
+        return Some(error.code());
     }
     if let Some(error) = error.downcast_ref::<EngineError>() {
-        return Some(code_of_engine(error));
+        return Some(error.code());
     }
     if let Some(error) = error.downcast_ref::<statera_connectors::Error>() {
         use statera_connectors::Error;
@@ -82,23 +82,6 @@ fn code_of_cause(error: &(dyn Error + 'static)) -> Option<Code> {
         return Some(codes::CONNECTOR_SETTINGS);
     }
     None
-}
-
-fn code_of_engine(error: &EngineError) -> Code {
-    match error {
-        EngineError::Data { .. } => codes::DATA_UNREADABLE,
-        EngineError::Locked { .. } => codes::DATA_IN_USE,
-        EngineError::Format { .. } | EngineError::KeyGroups { .. } => codes::DATA_FOREIGN,
-        EngineError::LogBehind { .. } | EngineError::LogMissing { .. } => codes::DATA_INCOMPLETE,
-        EngineError::Log(_) => codes::LOG_FAILED,
-        EngineError::Store(_) => codes::STORE_FAILED,
-        EngineError::Key(_) | EngineError::Restore(_) | EngineError::Value(_) => {
-            codes::STORE_CORRUPT
-        }
-        EngineError::Transport { .. } => codes::ENDPOINT_SETTINGS,
-        EngineError::Thread { .. } => codes::RUN_FAILED,
-        EngineError::Panic { .. } => codes::INTERNAL,
-    }
 }
 
 #[cfg(test)]

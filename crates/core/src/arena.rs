@@ -53,7 +53,9 @@ impl<T> Arena<T> {
 
     #[cold]
     fn grow(&mut self) {
-        let first = u32::try_from(self.slots()).expect("fewer than 2^32 values fit into memory");
+        let end =
+            u32::try_from(self.slots() + CHUNK).expect("fewer than 2^32 values fit into memory");
+        let first = end - CHUNK as u32;
         let next = |slot| if slot == CHUNK { NONE } else { first + slot as u32 };
         let slots: Vec<_> = (1..=CHUNK).map(|slot| Slot::Empty { next: next(slot) }).collect();
         self.chunks.push(slots.try_into().ok().expect("it has that length"));

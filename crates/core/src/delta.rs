@@ -188,6 +188,7 @@ const CUT_SHORT: &str = "fewer bytes than announced";
 
 /// Appends what `write` appends, behind its length. Most of what is written is shorter than 128 bytes: room for such a
 /// length is left, and the rest moved if it takes more.
+#[inline]
 fn push_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.push(0);

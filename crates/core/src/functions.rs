@@ -12,6 +12,8 @@ use crate::{graph, keys};
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: FunctionType,
+    /// Further copies of its name, for [`Function::take_name`].
+    names: Vec<FunctionType>,
     /// `None` if nobody serves it.
     pub(crate) policy: Option<Policy>,
     /// The states it has declared since the start; only grows.
@@ -49,6 +51,7 @@ impl Function {
         Function {
             key: keys::function(&name),
             state_keys: Vec::new(),
+            names: Vec::new(),
             name,
             policy,
             states: Vec::new(),
@@ -66,6 +69,22 @@ impl Function {
             senders: graph::Counts::default(),
             egresses: graph::Counts::default(),
             counts: Counts::default(),
+        }
+    }
+
+    /// A copy of its name. To make or to drop one is to count references, for which the processor waits until all that it has
+    /// written is in memory; so those of messages that have arrived are used again for those that are sent.
+    #[inline]
+    pub(crate) fn take_name(&mut self) -> FunctionType {
+        self.names.pop().unwrap_or_else(|| self.name.clone())
+    }
+
+    /// A copy of its name is not needed any more.
+    #[inline]
+    pub(crate) fn give_name(&mut self, name: FunctionType) {
+        debug_assert_eq!(name, self.name);
+        if self.names.len() < NAMES_MAX {
+            self.names.push(name);
         }
     }
 
@@ -111,6 +130,9 @@ impl Function {
             .to_owned())
     }
 }
+
+/// Copies of the name of a function type that are kept.
+const NAMES_MAX: usize = 64;
 
 fn check_expiration(spec: &StateSpec) -> Result<(), String> {
     match spec.expiration {
@@ -218,5 +240,22 @@ impl Gate {
             Gate::Tripped { .. } => return false,
         };
         was_open && self.is_tripped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_copies_of_a_name_are_kept() {
+        let mut function = Function::new(FunctionType::from_parts("a", "b"), None);
+        for _ in 0..NAMES_MAX + 10 {
+            function.give_name(FunctionType::from_parts("a", "b"));
+        }
+        assert_eq!(function.names.len(), NAMES_MAX);
+        for _ in 0..NAMES_MAX + 10 {
+            assert_eq!(function.take_name(), function.name);
+        }
     }
 }

@@ -195,6 +195,21 @@ impl Instance {
         }
     }
 
+    /// How many of so many states are not read.
+    #[inline]
+    pub(crate) fn unread(&self, states: usize) -> usize {
+        states - self.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count()
+    }
+
+    /// Itself with how many messages and states its function is being invoked with, if it is.
+    #[inline]
+    pub(crate) fn running(&self) -> Option<(&Instance, usize, usize)> {
+        match self.phase {
+            Phase::Running { batch, states, .. } => Some((self, batch as usize, states.into())),
+            _ => None,
+        }
+    }
+
     /// What it takes in memory, roughly.
     pub(crate) fn measured(&self) -> usize {
         size_of::<Instance>() + INDEX_BYTES + self.id.heap_bytes() + self.cells.heap_bytes()

@@ -36,9 +36,10 @@ impl StateValue {
         out
     }
 
+    #[inline]
     pub(crate) fn push(out: &mut Vec<u8>, last_access: Millis, value: &TypedValue) {
         push_number(out, last_access.0);
-        out.extend_from_slice(value.encoded());
+        value.append_to(out);
     }
 
     /// Reads it.

@@ -9,7 +9,7 @@ use crate::Id;
 /// A name of the form `namespace/name`, as used for function types, value types, ingress and egress ids.
 ///
 /// Cloning is cheap (a reference count).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Eq, PartialOrd, Ord)]
 pub struct Name {
     text: Arc<str>,
     slash: u32,
@@ -62,6 +62,21 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// Equal names are mostly one text, which is quick to see.
+impl PartialEq for Name {
+    #[inline]
+    fn eq(&self, other: &Name) -> bool {
+        self.slash == other.slash
+            && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

@@ -35,8 +35,8 @@ pub use failure::{Failure, FailureKind};
 pub use id::Id;
 pub use key_group::KeyGroup;
 pub use reply::{
-    Delayed, Egress, EgressId, Expiration, Mutation, Outcome, Outgoing, Reply, StateChange,
-    StateSpec,
+    Change, Delayed, Egress, EgressId, Expiration, LocalReply, Mutation, Outcome, Outgoing, Reply,
+    StateChange, StateSpec,
 };
 pub use trace::TraceContext;
 pub use typed_value::{InvalidTypedValue, TypedValue, UNSET_TYPENAME};

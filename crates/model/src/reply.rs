@@ -30,6 +30,46 @@ pub struct Reply {
     pub mutations: Vec<Mutation>,
 }
 
+/// The answer of a function in the process of the engine: as [`Reply`], but states are named by their places among those which
+/// the function declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalReply {
+    /// Messages to other functions, in send order.
+    pub messages: Vec<Outgoing>,
+    /// Delayed sends and cancellations, in list order.
+    pub delayed: Vec<Delayed>,
+    /// Records for the world outside, in order.
+    pub egress: Vec<Egress>,
+    /// Changes of the state of the invoked address, in order.
+    pub changes: Vec<Change>,
+}
+
+/// A change of the state value at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The place of the state among those which the function declares.
+    pub place: usize,
+    /// Its new value; `None` if it is removed.
+    pub value: Option<TypedValue>,
+}
+
+impl LocalReply {
+    /// The same with the names of the states. `declared` are those which the function declares.
+    ///
+    /// # Panics
+    /// If a change is of none of them.
+    #[must_use]
+    pub fn named(self, declared: &[StateSpec]) -> Reply {
+        let LocalReply { messages, delayed, egress, changes } = self;
+        let named = |Change { place, value }| Mutation {
+            state: declared[place].name.clone(),
+            change: value.map_or(StateChange::Delete, StateChange::Modify),
+        };
+        let mutations = changes.into_iter().map(named).collect();
+        Reply { messages, delayed, egress, mutations }
+    }
+}
+
 /// A message to a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use statera_model::{Address, Failure, FunctionType, Id, Reply, StateSpec, TypedValue};
+use statera_model::{Address, Failure, FunctionType, Id, LocalReply, Reply, StateSpec, TypedValue};
 
 use crate::BoxFuture;
 
@@ -59,7 +59,7 @@ pub trait Embedded: Send + Sync {
     ///
     /// # Errors
     /// If the function fails. What is in `reply` counts for nothing then.
-    fn invoke(&self, batch: &dyn Batch, reply: &mut Reply) -> Result<(), Failure>;
+    fn invoke(&self, batch: &dyn Batch, reply: &mut LocalReply) -> Result<(), Failure>;
 
     /// Invokes it as a task on the thread of the shard. Dropping the future stops it; nothing it did counts then.
     fn start(&self, batch: Arc<dyn Batch + Send>) -> BoxFuture<'static, Result<Reply, Failure>>;

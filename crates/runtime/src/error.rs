@@ -8,6 +8,7 @@ use statera_core::keys::CorruptKey;
 use statera_core::values::CorruptValue;
 use statera_log::LogError;
 use statera_model::EgressId;
+use statera_model::codes::{self, Code};
 use statera_store::StoreError;
 use statera_transport::TransportError;
 
@@ -115,6 +116,53 @@ pub enum EngineError {
         /// What it said.
         message: String,
     },
+}
+
+impl EngineError {
+    /// Its code, for the log and for people.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            EngineError::Data { .. } => codes::DATA_UNREADABLE,
+            EngineError::Locked { .. } => codes::DATA_IN_USE,
+            EngineError::Format { .. } | EngineError::KeyGroups { .. } => codes::DATA_FOREIGN,
+            EngineError::LogBehind { .. } | EngineError::LogMissing { .. } => {
+                codes::DATA_INCOMPLETE
+            }
+            EngineError::Log(error) => code_of_log(error),
+            EngineError::Store(error) => code_of_store(error),
+            EngineError::Key(_) | EngineError::Restore(_) | EngineError::Value(_) => {
+                codes::STORE_CORRUPT
+            }
+            EngineError::Transport { .. } => codes::ENDPOINT_SETTINGS,
+            EngineError::Thread { .. } => codes::RUN_FAILED,
+            EngineError::Panic { .. } => codes::INTERNAL,
+        }
+    }
+}
+
+fn code_of_log(error: &LogError) -> Code {
+    match error {
+        LogError::Io { .. } | LogError::Full { .. } | LogError::Poisoned => codes::LOG_FAILED,
+        LogError::Corrupt { .. } => codes::STORE_CORRUPT,
+        LogError::UnknownVersion { .. } => codes::DATA_FOREIGN,
+        LogError::Missing { .. } | LogError::Behind { .. } => codes::DATA_INCOMPLETE,
+        // What is read of the log at the start goes into the store.
+        LogError::Visit { .. } => codes::STORE_FAILED,
+    }
+}
+
+fn code_of_store(error: &StoreError) -> Code {
+    match error {
+        StoreError::Open { .. } => codes::DATA_UNREADABLE,
+        StoreError::InUse { .. } => codes::DATA_IN_USE,
+        StoreError::UnknownVersion { .. } => codes::DATA_FOREIGN,
+        StoreError::Corrupt { .. } | StoreError::Delta { .. } => codes::STORE_CORRUPT,
+        StoreError::Read { .. } | StoreError::Write { .. } | StoreError::Closed => {
+            codes::STORE_FAILED
+        }
+        StoreError::OutOfOrder { .. } => codes::INTERNAL,
+    }
 }
 
 /// Why a running engine does not change. Unless it is stopping, it goes on as it was.

@@ -14,7 +14,7 @@ use statera_core::values::StateValue;
 use statera_core::{
     Effect, Input, Invocation, InvocationId, News, Part, PeerItem, Shard, Ticket, Wants,
 };
-use statera_model::{Epoch, Failure, FailureKind, Millis, Outcome, Reply, TraceContext};
+use statera_model::{Epoch, Failure, FailureKind, LocalReply, Millis, Outcome, TraceContext};
 use statera_ports::{Answer, Batch, Embedded, Refusal};
 use statera_protocol::{Decoder, Request};
 use statera_store::Reader;
@@ -54,7 +54,7 @@ struct State {
     /// An empty list with room.
     spare: Vec<Effect>,
     /// An empty reply with room.
-    reply: Reply,
+    reply: LocalReply,
     waiters: HashMap<Ticket, Waiter, RandomState>,
     taken: Vec<oneshot::Sender<()>>,
     /// What may be told to those who wait once the epoch is durable.
@@ -108,7 +108,7 @@ impl Shell {
             now: wall_clock(),
             effects: Vec::new(),
             spare: Vec::new(),
-            reply: Reply::default(),
+            reply: LocalReply::default(),
             waiters: HashMap::default(),
             taken: Vec::new(),
             held: VecDeque::new(),
@@ -489,10 +489,10 @@ fn invoke_here(
     id: InvocationId,
     embedded: &dyn Embedded,
     invocation: &Invocation<'_>,
-    reply: &mut Reply,
+    reply: &mut LocalReply,
 ) -> Option<Input> {
     let failure = embedded.invoke(invocation, reply).err()?;
-    *reply = Reply::default();
+    *reply = LocalReply::default();
     Some(Input::Failed { invocation: id, failure, request: encode(invocation) })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use statera_model::{
-    Address, Delayed, Egress, Id, Mutation, Outgoing, Reply, StateChange, StateSpec, TypedValue,
+    Address, Change, Delayed, Egress, Id, LocalReply, Outgoing, StateSpec, TypedValue,
 };
 use statera_ports::Batch;
 
@@ -48,21 +48,21 @@ pub(crate) struct Progress<'a> {
 
 /// A reply in the making: the host's, or one of our own.
 pub(crate) enum Held<'a> {
-    Lent(&'a mut Reply),
-    Owned(Reply),
+    Lent(&'a mut LocalReply),
+    Owned(LocalReply),
 }
 
 impl Default for Held<'_> {
     fn default() -> Self {
-        Held::Owned(Reply::default())
+        Held::Owned(LocalReply::default())
     }
 }
 
 impl Deref for Held<'_> {
-    type Target = Reply;
+    type Target = LocalReply;
 
     #[inline]
-    fn deref(&self) -> &Reply {
+    fn deref(&self) -> &LocalReply {
         match self {
             Held::Lent(reply) => reply,
             Held::Owned(reply) => reply,
@@ -72,7 +72,7 @@ impl Deref for Held<'_> {
 
 impl DerefMut for Held<'_> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut Reply {
+    fn deref_mut(&mut self) -> &mut LocalReply {
         match self {
             Held::Lent(reply) => reply,
             Held::Owned(reply) => reply,
@@ -152,7 +152,7 @@ impl Context<'_> {
     /// Removes the value of a cell.
     pub fn remove<T: Value>(&mut self, cell: Cell<T>) {
         match self.declared(cell) {
-            Ok(index) => self.change(index, StateChange::Delete),
+            Ok(index) => self.change(index, None),
             Err(error) => self.fail(error),
         }
     }
@@ -183,7 +183,7 @@ impl Context<'_> {
 
     fn write<T: Value>(&mut self, index: usize, value: &T) {
         match value.to_typed_value() {
-            Ok(value) => self.change(index, StateChange::Modify(value)),
+            Ok(value) => self.change(index, Some(value)),
             Err(error) => self.fail(error.into()),
         }
     }
@@ -215,10 +215,8 @@ impl Context<'_> {
 
     /// The value that a cell has now.
     fn current(&self, index: usize) -> Option<&TypedValue> {
-        let name = &self.view.specs()[index].name;
-        match self.progress.reply.mutations.iter().find(|change| Arc::ptr_eq(&change.state, name)) {
-            Some(Mutation { change: StateChange::Delete, .. }) => None,
-            Some(Mutation { change: StateChange::Modify(value), .. }) => Some(value),
+        match self.progress.reply.changes.iter().find(|change| change.place == index) {
+            Some(change) => change.value.as_ref(),
             None => self.stored(index),
         }
     }
@@ -230,18 +228,14 @@ impl Context<'_> {
     }
 
     /// There is at most one change of a cell, whatever the batch does to it.
-    fn change(&mut self, index: usize, change: StateChange) {
-        let name = &self.view.specs()[index].name;
-        let nothing = change == StateChange::Delete && self.stored(index).is_none();
-        let mutations = &self.progress.reply.mutations;
-        let earlier = mutations.iter().position(|change| Arc::ptr_eq(&change.state, name));
-        let state = name.clone();
-        let mutations = &mut self.progress.reply.mutations;
-        match (earlier, nothing) {
-            (Some(earlier), true) => drop(mutations.remove(earlier)),
-            (Some(earlier), false) => mutations[earlier].change = change,
-            (None, true) => {}
-            (None, false) => mutations.push(Mutation { state, change }),
+    fn change(&mut self, place: usize, value: Option<TypedValue>) {
+        let nothing = value.is_none() && self.stored(place).is_none();
+        let changes = &mut self.progress.reply.changes;
+        match changes.iter().position(|change| change.place == place) {
+            Some(earlier) if nothing => drop(changes.remove(earlier)),
+            Some(earlier) => changes[earlier].value = value,
+            None if nothing => {}
+            None => changes.push(Change { place, value }),
         }
     }
 }
@@ -251,9 +245,12 @@ impl Context<'_> {
 impl Context<'_> {
     /// Sends a message to a function.
     pub fn send(&mut self, to: impl To, message: impl IntoValue) {
-        match outgoing(to, message) {
-            Ok(message) => self.progress.reply.messages.push(message),
-            Err(error) => self.fail(error),
+        match (to.to(), message.into_value()) {
+            (Ok(target), Ok(argument)) => {
+                self.progress.reply.messages.push(Outgoing { target, argument });
+            }
+            (Err(error), _) => self.fail(error.into()),
+            (_, Err(error)) => self.fail(error.into()),
         }
     }
 
@@ -354,7 +351,7 @@ impl<'a> Context<'a> {
     pub(crate) fn lent(
         batch: &'a dyn Batch,
         specs: &'a [StateSpec],
-        reply: &'a mut Reply,
+        reply: &'a mut LocalReply,
     ) -> Context<'a> {
         let progress = Progress { reply: Held::Lent(reply), failed: None };
         Context { view: View::Lent { batch, specs }, message: 0, progress, home: None }

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use statera_model::{Failure, FailureKind, FunctionType, Reply, StateSpec, TypedValue};
+use statera_model::{Failure, FailureKind, FunctionType, LocalReply, Reply, StateSpec, TypedValue};
 use statera_ports::{Batch, BoxFuture, Embedded};
 
 use crate::context::{Context, Home, Progress};
@@ -128,9 +128,9 @@ impl Function {
     /// # Errors
     /// If the function fails. An asynchronous one always does, here.
     pub fn invoke(&self, batch: &dyn Batch) -> Result<Reply, Failure> {
-        let mut reply = Reply::default();
+        let mut reply = LocalReply::default();
         Embedded::invoke(self, batch, &mut reply)?;
-        Ok(reply)
+        Ok(reply.named(&self.specs))
     }
 
     /// As [`Function::invoke`], for functions of both kinds. Dropping the future stops an asynchronous function where it
@@ -156,7 +156,7 @@ impl Function {
             });
             settle(&mut progress, &*batch, (nth, message), result)?;
         }
-        Ok(mem::take(&mut *progress.reply))
+        Ok(mem::take(&mut *progress.reply).named(&self.specs))
     }
 }
 
@@ -174,7 +174,7 @@ impl Embedded for Function {
         self.is_async()
     }
 
-    fn invoke(&self, batch: &dyn Batch, reply: &mut Reply) -> Result<(), Failure> {
+    fn invoke(&self, batch: &dyn Batch, reply: &mut LocalReply) -> Result<(), Failure> {
         let Code::Direct(code) = &self.code else {
             let reason = format!("function `{}` is asynchronous and can't run here", self.name);
             return Err(Failure::new(FailureKind::Rejected, reason));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use statera_model::{
-    Address, Delayed, Egress, Expiration, Failure, FailureKind, FunctionType, Mutation, Name,
-    Outgoing, Reply, StateChange, StateSpec, TypedValue,
+    Address, Change, Delayed, Egress, Expiration, Failure, FailureKind, FunctionType, LocalReply,
+    Name, Outgoing, Reply, StateSpec, TypedValue,
 };
 use statera_ports::{Answer, Batch, BoxFuture, Embedded};
 use statera_sim::{Guests, Host, Hosting, Invariant, Report, Sabotage, Violation};
@@ -79,7 +79,7 @@ impl Embedded for Account {
         false
     }
 
-    fn invoke(&self, batch: &dyn Batch, reply: &mut Reply) -> Result<(), Failure> {
+    fn invoke(&self, batch: &dyn Batch, reply: &mut LocalReply) -> Result<(), Failure> {
         let number = |index, name| {
             let value = batch.state(index, name).map(read);
             value.map_or(0, |text| cents(&text))
@@ -116,9 +116,8 @@ impl Embedded for Account {
         if let Some(memory) = &self.memory {
             count = memory.fetch_add(1, Ordering::Relaxed) as i64;
         }
-        for (state, value) in [("balance", balance), ("count", count), ("last", count)] {
-            let change = StateChange::Modify(text(&value.to_string()));
-            reply.mutations.push(Mutation { state: state.into(), change });
+        for (place, value) in [(0, balance), (2, count), (1, count)] {
+            reply.changes.push(Change { place, value: Some(text(&value.to_string())) });
         }
         Ok(())
     }

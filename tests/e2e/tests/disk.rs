@@ -116,9 +116,10 @@ fn a_full_disk_stops_the_engine_and_loses_nothing() {
     );
     assert!(acknowledged > 0);
     assert_eq!(status.code(), Some(1), "{log}");
-    let last = log.lines().last().unwrap();
-    println!("{last}");
-    assert!(last.contains("no space left") || last.contains("No space left"), "{log}");
+    let why = log.lines().rfind(|line| line.contains("\"level\":\"ERROR\"")).unwrap();
+    println!("{why}");
+    assert!(why.contains("no space left") || why.contains("No space left"), "{log}");
+    assert!(why.contains("ST5001") || why.contains("ST5002"), "{log}");
 
     // While it is full it does not start, and says why.
     let mut full = world.app.spawn_in(&data);
@@ -135,6 +136,13 @@ fn a_full_disk_stops_the_engine_and_loses_nothing() {
     assert_eq!(statera.stop(), Some(0));
 }
 
+/// Its one error is this one.
+fn ends_with_code(log: &str, code: &str) {
+    let errors: Vec<&str> =
+        log.lines().filter(|line| line.contains("\"level\":\"ERROR\"")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(code), "{code}: {log}");
+}
+
 #[test]
 fn a_directory_in_use_is_refused() {
     let world = World::new();
@@ -142,6 +150,7 @@ fn a_directory_in_use_is_refused() {
     let (status, log) = world.app.spawn().wait_for_end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("in use by another process") && log.contains("--data"), "{log}");
+    ends_with_code(&log, "ST1007");
     assert!(keep(&first, 1, 10), "the first one goes on");
 }
 
@@ -153,6 +162,7 @@ fn other_key_groups_than_before_are_refused() {
     let (status, log) = world.app.spawn().wait_for_end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("128") && log.contains("64"), "{log}");
+    ends_with_code(&log, "ST1009");
 }
 
 /// The log of a killed engine that had made some values durable.
@@ -244,6 +254,7 @@ fn a_flipped_bit_is_refused_with_its_place() {
                 || log.contains(&format!("at byte {}", record + 40)),
             "{record}: {log}"
         );
+        ends_with_code(&log, "ST5003");
     }
     assert!(std::fs::read(&segment.path).unwrap() == before, "nothing was changed");
 }
@@ -261,4 +272,5 @@ fn a_missing_segment_is_not_taken_for_an_empty_log() {
     let (status, log) = world.app.spawn().wait_for_end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("log"), "{log}");
+    ends_with_code(&log, "ST1010");
 }

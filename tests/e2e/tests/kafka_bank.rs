@@ -84,7 +84,6 @@ const TROUBLES: [Trouble; 4] =
 const FAILOVER_TRANSFERS: usize = 3000;
 
 #[test]
-#[ignore = "one time in ten the client library waits for ever for a lost coordinator: librdkafka issues 5456 and 5511"]
 fn a_cluster_may_lose_its_leaders() {
     let (mut world, book, _) = match begin(3, FAILOVER_TRANSFERS) {
         Ok(begun) => begun,

@@ -4,13 +4,14 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use slab::Slab;
 use statera_model::Name;
+
+use crate::arena::Arena;
 
 #[derive(Debug)]
 pub(super) struct Names {
-    slots: Slab<Used>,
-    by_name: HashTable<usize>,
+    slots: Arena<Used>,
+    by_name: HashTable<u32>,
     hasher: FixedState,
 }
 
@@ -23,30 +24,31 @@ struct Used {
 impl Names {
     pub(super) fn new(hash_seed: u64) -> Names {
         let hasher = FixedState::with_seed(hash_seed);
-        Names { slots: Slab::new(), by_name: HashTable::new(), hasher }
+        Names { slots: Arena::default(), by_name: HashTable::new(), hasher }
     }
 
     /// The number of a name, which is used once more.
-    pub(super) fn take(&mut self, namespace: &str, name: &str) -> usize {
+    pub(super) fn take(&mut self, namespace: &str, name: &str) -> u32 {
         let hash = self.hasher.hash_one((namespace, name));
         let (slots, hasher) = (&mut self.slots, &self.hasher);
-        let is_it = |index: &usize| parts(&slots[*index].name) == (namespace, name);
+        let is_it = |index: &u32| parts(&slots.get(*index).expect(USED).name) == (namespace, name);
         let index = match self.by_name.find(hash, is_it) {
             Some(index) => *index,
             None => {
                 let index =
                     slots.insert(Used { name: Name::from_parts(namespace, name), count: 0 });
-                let rehash = |index: &usize| hasher.hash_one(parts(&slots[*index].name));
+                let rehash =
+                    |index: &u32| hasher.hash_one(parts(&slots.get(*index).expect(USED).name));
                 *self.by_name.insert_unique(hash, index, rehash).get()
             }
         };
-        slots[index].count += 1;
+        slots.get_mut(index).expect(USED).count += 1;
         index
     }
 
     /// The name is used once less.
-    pub(super) fn release(&mut self, index: usize) {
-        let used = &mut self.slots[index];
+    pub(super) fn release(&mut self, index: u32) {
+        let used = self.slots.get_mut(index).expect(USED);
         used.count -= 1;
         if used.count == 0 {
             let hash = self.hasher.hash_one(parts(&used.name));
@@ -56,19 +58,21 @@ impl Names {
         }
     }
 
-    pub(super) fn get(&self, index: usize) -> &Name {
-        &self.slots[index].name
+    pub(super) fn get(&self, index: u32) -> &Name {
+        &self.slots.get(index).expect(USED).name
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.len() == 0
     }
 
     /// What they take in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.len() * (size_of::<Used>() + size_of::<usize>() * 3 + 64)
+        self.slots.len() * (size_of::<Used>() + size_of::<u32>() * 3 + 64)
     }
 }
+
+const USED: &str = "a name is numbered while it is used";
 
 fn parts(name: &Name) -> (&str, &str) {
     (name.namespace(), name.name())

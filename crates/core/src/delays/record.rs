@@ -13,8 +13,8 @@ use crate::values::{AddressParts, DelayedParts, push_blob, push_number, take_num
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
     /// Numbers in [`Names`].
-    pub(super) sender_function: usize,
-    pub(super) target_function: usize,
+    pub(super) sender_function: u32,
+    pub(super) target_function: u32,
     pub(super) sender_id: &'a str,
     /// `None` if it is the sender's.
     target_id: Option<&'a str>,
@@ -46,8 +46,8 @@ impl<'a> Record<'a> {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        push_number(out, self.sender_function as u64);
-        push_number(out, self.target_function as u64);
+        push_number(out, self.sender_function.into());
+        push_number(out, self.target_function.into());
         push_blob(out, self.sender_id.as_bytes());
         match self.target_id {
             None => push_number(out, 0),
@@ -66,8 +66,8 @@ impl<'a> Record<'a> {
 
     fn take(mut rest: &'a [u8]) -> Option<Record<'a>> {
         Some(Record {
-            sender_function: take_number(&mut rest)? as usize,
-            target_function: take_number(&mut rest)? as usize,
+            sender_function: take_number(&mut rest)? as u32,
+            target_function: take_number(&mut rest)? as u32,
             sender_id: take_text(&mut rest)?,
             target_id: match take_number(&mut rest)?.checked_sub(1) {
                 None => None,

@@ -193,6 +193,9 @@ impl Shard {
             if *touched == 0 {
                 *touched = ready.len().min(TOUCHED_AT_ONCE);
                 ready.iter().take(*touched).for_each(|ahead| self.instances.touch(*ahead));
+                for ahead in ready.iter().take(*touched) {
+                    self.mails.touch(&self.instances.get(*ahead).mailbox);
+                }
             }
             *touched -= 1;
             let instance = ready.pop_front().expect("not empty");
@@ -223,9 +226,7 @@ impl Shard {
         self.inline += usize::from(function.is_inline());
         instance.marks.set(Marks::REFERENCED);
         instance.phase = Phase::Loading { attempt };
-        let states = function.states.len();
-        let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
-        if read == states {
+        if instance.unread(function.states.len()) == 0 {
             return self.invoke(index, attempt);
         }
         self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
@@ -255,9 +256,7 @@ impl Shard {
             }
         }
         self.instances.resized(id.instance, before);
-        let instance = self.instances.get(id.instance);
-        let read = instance.cells.iter().filter(|cell| cell.status != CellStatus::Unread).count();
-        if read < states {
+        if self.instances.get(id.instance).unread(states) > 0 {
             self.effects.push(Effect::Load(id));
             return;
         }
@@ -295,16 +294,19 @@ impl Shard {
     }
 
     fn invoke(&mut self, index: u32, attempt: u64) {
-        let number = self.instances.get(index).function;
-        if self.functions[number as usize].expires {
-            self.age(index);
-        }
-        let function = &mut self.functions[number as usize];
+        let mut instance = self.instances.get_mut(index);
+        let function = &mut self.functions[instance.function as usize];
         function.counts.invocations += 1;
         let states = function.states.len() as u16;
-        let single = self.instances.get(index).mailbox.len() == 1;
-        let batch = if single { 1 } else { self.batch(index) };
-        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
+        let (mut batch, expires) = (1, function.expires);
+        if expires || instance.mailbox.len() > 1 {
+            if expires {
+                self.age(index);
+            }
+            batch = self.batch(index);
+            instance = self.instances.get_mut(index);
+        }
+        instance.phase = Phase::Running { attempt, batch, states };
         self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
     }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use statera_model::{
-    Address, Epoch, FunctionType, KeyGroup, Millis, Reply, TraceContext, TypedValue,
+    Address, Epoch, FunctionType, KeyGroup, LocalReply, Millis, TraceContext, TypedValue,
 };
 use statera_ports::DeadLetterId;
 
@@ -242,7 +242,7 @@ impl Shard {
     pub fn complete(
         &mut self,
         invocation: InvocationId,
-        reply: &mut Reply,
+        reply: &mut LocalReply,
         now: Millis,
         effects: &mut Vec<Effect>,
     ) {
@@ -452,6 +452,7 @@ impl Shard {
                 self.sequence += 1;
                 let sequence = self.sequence;
                 self.enqueue(index, Message { sequence, caller, argument, persisted: false });
+                self.functions[function as usize].give_name(target.function);
             }
             _ => self.receive(target, caller, argument, None),
         }
@@ -464,7 +465,6 @@ impl Shard {
     }
 
     /// Puts a message into a mailbox of this shard.
-    #[inline]
     fn receive(
         &mut self,
         target: Address,
@@ -508,18 +508,21 @@ impl Shard {
     fn enqueue(&mut self, index: u32, message: Message) {
         let instance = self.instances.get_mut(index);
         self.traces.enters(message.sequence);
+        let number = instance.function;
         let (bytes, persisted) = (message.bytes(), message.persisted);
-        let function = &mut self.functions[instance.function as usize];
+        let function = &mut self.functions[number as usize];
         function.senders.count(message.caller.as_ref().map(|caller| &caller.function));
         self.mails.push(&mut instance.mailbox, message);
         instance.marks.set(Marks::REFERENCED);
         function.mail_bytes += bytes;
         function.counts.entered += 1;
-        if instance.phase == Phase::Idle {
-            self.make_ready(index);
+        if !persisted && instance.mark_dirty(self.epoch) {
+            self.dirty.push(index);
         }
-        if !persisted {
-            self.mark_dirty(index);
+        if instance.phase == Phase::Idle {
+            instance.phase = Phase::Queued;
+            function.ready.push_back(index);
+            self.list(number);
         }
     }
 

@@ -1,18 +1,19 @@
 //! What a function answered: checked as a whole, then applied as a whole.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_model::{
-    Address, Delayed, Egress, Expiration, Failure, FailureKind, KeyGroup, Millis, Mutation,
-    Outcome, Reply, StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
+    Address, Change, Delayed, Egress, Expiration, Failure, FailureKind, Id, KeyGroup, LocalReply,
+    Millis, Mutation, Outcome, Reply, StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
 };
 
 use super::Shard;
 use crate::functions::Function;
 use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId, NAME_BYTES_MAX};
-use crate::instance::{CellStatus, Marks, Phase};
+use crate::instance::{CellStatus, Instance, Marks, Phase};
 use crate::keys::DelayedKey;
 use crate::values::DelayedParts;
 
@@ -22,35 +23,56 @@ impl Shard {
         let Phase::Running { states, .. } = instance.phase else { return };
         match outcome {
             Outcome::Incomplete(asked) => self.incomplete(id, asked, states.into(), request),
-            Outcome::Complete(mut reply) => self.replied(id, &mut reply, request),
+            Outcome::Complete(reply) => {
+                let sent = &self.functions[instance.function as usize].states[..states.into()];
+                match placed(reply, sent) {
+                    Ok(mut reply) => self.replied(id, &mut reply, request),
+                    Err(reason) => self.rejected(id, reason, request),
+                }
+            }
         }
     }
 
     /// Takes everything out of a reply, all or none of which is applied.
-    pub(super) fn replied(&mut self, id: InvocationId, reply: &mut Reply, request: Bytes) {
+    pub(super) fn replied(&mut self, id: InvocationId, reply: &mut LocalReply, request: Bytes) {
         let instance = self.instances.attempt(id.instance, id.attempt);
-        let Some(Phase::Running { batch, .. }) = instance.map(|instance| &instance.phase) else {
-            return *reply = Reply::default();
+        let Some((instance, batch, states)) = instance.and_then(Instance::running) else {
+            return *reply = LocalReply::default();
         };
-        let batch = *batch as usize;
-        if let Some(reason) = self.refused(id.instance, reply) {
-            *reply = Reply::default();
+        let sent = &self.functions[instance.function as usize].states[..states];
+        if let Some(reason) = self.refused(&instance.id, sent, reply) {
+            *reply = LocalReply::default();
             return self.rejected(id, reason, request);
         }
-        let now = self.now;
-        let function = self.function_of(id.instance);
-        let is_back = function.gate.answered();
-        function.last_success = Some(now);
-        if is_back {
-            self.tell_answering(id.instance);
-        }
-        self.release_place(id.instance);
-        self.apply_reply(id.instance, reply);
+        self.change(id.instance, &mut reply.changes);
+        self.send_all(id.instance, reply);
         self.take_mail(id.instance, batch);
-        if self.instances.get(id.instance).marks.has(Marks::TROUBLED) {
-            self.recovered(id.instance, batch);
+        self.succeeded(id.instance, batch);
+    }
+
+    /// An attempt has succeeded: its place is free, and the address goes on with the next batch, if there is one.
+    fn succeeded(&mut self, index: u32, batch: usize) {
+        let instance = self.instances.get_mut(index);
+        let number = instance.function;
+        let function = &mut self.functions[number as usize];
+        let is_back = function.gate.answered();
+        function.last_success = Some(self.now);
+        function.in_flight -= 1;
+        self.in_flight -= 1;
+        self.inline -= usize::from(function.is_inline());
+        if instance.marks.has(Marks::TROUBLED) {
+            self.recovered(index, batch);
+            self.go_on(index);
+        } else if instance.mailbox.is_empty() {
+            instance.phase = Phase::Idle;
+        } else {
+            instance.phase = Phase::Queued;
+            function.ready.push_back(index);
         }
-        self.go_on(id.instance);
+        self.list(number);
+        if is_back {
+            self.tell_answering(index);
+        }
     }
 
     fn incomplete(&mut self, id: InvocationId, asked: Vec<StateSpec>, sent: usize, request: Bytes) {
@@ -78,19 +100,19 @@ impl Shard {
     }
 
     /// Why a reply can't be applied, if it can't.
-    fn refused(&self, index: u32, reply: &Reply) -> Option<String> {
+    fn refused(&self, id: &Id, sent: &[StateSpec], reply: &LocalReply) -> Option<String> {
         for message in &reply.messages {
             if let Some(reason) = too_long(&message.target) {
                 return Some(reason);
             }
         }
-        for mutation in &reply.mutations {
-            if let Some(reason) = self.refused_mutation(index, mutation) {
+        for change in &reply.changes {
+            if let Some(reason) = refused_change(sent, change) {
                 return Some(reason);
             }
         }
         if !reply.delayed.is_empty()
-            && let Some(reason) = self.refused_delays(index, &reply.delayed)
+            && let Some(reason) = self.refused_delays(id, &reply.delayed)
         {
             return Some(reason);
         }
@@ -104,28 +126,7 @@ impl Shard {
         })
     }
 
-    fn refused_mutation(&self, index: u32, mutation: &Mutation) -> Option<String> {
-        let Some(spec) = self.spec(index, &mutation.state) else {
-            return Some(format!(
-                "state `{}` is changed, but was not sent with the request; hint: declare it",
-                mutation.state
-            ));
-        };
-        let StateChange::Modify(value) = &mutation.change else { return None };
-        if value.is(&spec.typename) {
-            return None;
-        }
-        let typename = typename(value);
-        (*typename != *spec.typename).then(|| {
-            format!(
-                "state `{}` is declared as `{}`, but set to a value of type `{typename}`",
-                spec.name, spec.typename
-            )
-        })
-    }
-
-    fn refused_delays(&self, index: u32, delayed: &[Delayed]) -> Option<String> {
-        let sender_id = &self.instances.get(index).id;
+    fn refused_delays(&self, sender_id: &Id, delayed: &[Delayed]) -> Option<String> {
         let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
         for entry in delayed {
             if let Delayed::Send { message, .. } = entry
@@ -161,28 +162,16 @@ impl Shard {
         None
     }
 
-    /// A declared state whose value was sent with the current request.
-    fn spec(&self, index: u32, state: &Arc<str>) -> Option<&StateSpec> {
-        let instance = self.instances.get(index);
-        let Phase::Running { states: sent, .. } = instance.phase else { return None };
-        let specs = &self.functions[instance.function as usize].states[..sent as usize];
-        // Equal names of a function in this process are the same name, which is quick to see.
-        specs.iter().find(|spec| spec.name == *state)
-    }
-
     #[inline]
-    fn apply_reply(&mut self, index: u32, reply: &mut Reply) {
-        self.mutate(index, &mut reply.mutations);
-        if reply.messages.is_empty() && reply.delayed.is_empty() && reply.egress.is_empty() {
+    fn send_all(&mut self, index: u32, reply: &mut LocalReply) {
+        let LocalReply { messages, delayed, egress, .. } = reply;
+        if messages.is_empty() && delayed.is_empty() && egress.is_empty() {
             return;
         }
-        self.send_all(index, reply);
-    }
-
-    fn send_all(&mut self, index: u32, reply: &mut Reply) {
-        let Reply { messages, delayed, egress, .. } = reply;
         let instance = self.instances.get(index);
-        let (sender, group, function) = (self.address(instance), instance.group, instance.function);
+        let (group, function) = (instance.group, instance.function);
+        let name = self.functions[function as usize].take_name();
+        let sender = Address { function: name, id: instance.id.clone() };
         // Nothing but messages for other shards becomes an effect here.
         let (sent, effects) = (messages.len(), self.effects.len());
         // The last message takes the sender along, unless that is needed.
@@ -249,35 +238,77 @@ impl Shard {
         }
     }
 
-    fn mutate(&mut self, index: u32, mutations: &mut Vec<Mutation>) {
-        if mutations.is_empty() {
+    fn change(&mut self, index: u32, changes: &mut Vec<Change>) {
+        if changes.is_empty() {
             return;
         }
-        let now = self.now;
-        let (mut before, mut after) = (0, 0);
         let instance = self.instances.get_mut(index);
         let specs = &self.functions[instance.function as usize].states;
-        for Mutation { state, change } in mutations.drain(..) {
-            let position = specs.iter().position(|spec| spec.name == state);
-            let position = position.expect("a reply that names other states is refused");
-            let (spec, cell) = (&specs[position], &mut instance.cells[position]);
+        let (mut before, mut after) = (0, 0);
+        for Change { place, value } in &mut *changes {
+            let (spec, cell) = (&specs[*place], &mut instance.cells[*place]);
             before += cell.heap_bytes();
-            cell.value = match change {
-                StateChange::Delete => None,
-                StateChange::Modify(value) => Some(stored(value, spec)),
-            };
+            // The value that was there leaves with the reply: so each is moved once.
+            mem::swap(&mut cell.value, value);
+            if let Some(value) = &mut cell.value
+                && !value.is_plain()
+            {
+                *value = stored(value, spec);
+            }
             after += cell.heap_bytes();
             cell.last_access = match spec.expiration {
                 Expiration::Never => Millis(0),
-                Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => now,
+                Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => self.now,
             };
             cell.status = CellStatus::Dirty;
         }
+        changes.clear();
         if instance.mark_dirty(self.epoch) {
             self.dirty.push(index);
         }
         self.instances.replaced(before, after);
     }
+}
+
+/// A reply with the places of the states that it names. `sent` are those whose values were sent with the request.
+fn placed(reply: Reply, sent: &[StateSpec]) -> Result<LocalReply, String> {
+    let Reply { messages, delayed, egress, mutations } = reply;
+    let placed = |Mutation { state, change }| {
+        let Some(place) = sent.iter().position(|spec| spec.name == state) else {
+            return Err(format!(
+                "state `{state}` is changed, but was not sent with the request; hint: declare it"
+            ));
+        };
+        let value = match change {
+            StateChange::Delete => None,
+            StateChange::Modify(value) => Some(value),
+        };
+        Ok(Change { place, value })
+    };
+    let changes = mutations.into_iter().map(placed).collect::<Result<_, _>>()?;
+    Ok(LocalReply { messages, delayed, egress, changes })
+}
+
+/// Why a state can't be changed like this, if it can't. `sent` are those whose values were sent with the request.
+#[inline]
+fn refused_change(sent: &[StateSpec], Change { place, value }: &Change) -> Option<String> {
+    match (sent.get(*place), value) {
+        (Some(_), None) => None,
+        (Some(spec), Some(value)) if value.is(&spec.typename) => None,
+        (Some(spec), Some(value)) => misfit(spec, value),
+        (None, _) => Some(format!("state number {place} is changed, but was not declared")),
+    }
+}
+
+#[cold]
+fn misfit(spec: &StateSpec, value: &TypedValue) -> Option<String> {
+    let typename = typename(value);
+    (*typename != *spec.typename).then(|| {
+        format!(
+            "state `{}` is declared as `{}`, but set to a value of type `{typename}`",
+            spec.name, spec.typename
+        )
+    })
 }
 
 /// Why an address can't be part of a key, if it can't.
@@ -304,9 +335,10 @@ fn typename(value: &TypedValue) -> &str {
 }
 
 /// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
-fn stored(value: TypedValue, spec: &StateSpec) -> TypedValue {
+#[cold]
+fn stored(value: &TypedValue, spec: &StateSpec) -> TypedValue {
     if value.has_value() && !value.is("") {
-        value.detached()
+        value.clone().detached()
     } else {
         TypedValue::new(&spec.typename, value.value())
     }

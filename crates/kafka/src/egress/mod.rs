@@ -12,10 +12,10 @@
 mod plain;
 mod producer;
 mod record;
+mod thread;
 mod transactions;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rdkafka::config::{ClientConfig, FromClientConfig as _};
@@ -25,13 +25,12 @@ use statera_config::Delivery;
 use statera_model::Epoch;
 use statera_ports as ports;
 use statera_ports::{BoxFuture, DataId, Sink, SinkBatch, SinkError, SinkPosition};
-use tokio::task::spawn_blocking;
 
 use crate::client::{Link, TLS, configure};
 use crate::error::Error;
 use crate::properties::{Role, translate};
 use plain::{Plain, Waits};
-use producer::Abandoned;
+use thread::Threads;
 use transactions::Transactions;
 
 const POSITION: &[u8] = &[1];
@@ -50,17 +49,21 @@ pub fn egress(spec: &config::KafkaEgress) -> Result<ports::Egress, Error> {
     let bytes_max =
         translated.values.get("message.max.bytes").and_then(|it| it.trim().parse().ok());
     let bytes_max = bytes_max.unwrap_or(usize::MAX);
-    let writer = match spec.delivery {
-        Delivery::ExactlyOnce { .. } => {
-            Writer::Transactions(Transactions::new(id.clone(), config, link))
+    let (name, delivery) = (id.clone(), spec.delivery);
+    let make = move || {
+        let (config, link) = (config.clone(), link.clone());
+        match delivery {
+            Delivery::ExactlyOnce { .. } => {
+                Writer::Transactions(Transactions::new(name.clone(), config, link))
+            }
+            Delivery::AtLeastOnce => Writer::Plain(Plain::new(config, link, Waits::Yes)),
+            Delivery::None => Writer::Plain(Plain::new(config, link, Waits::No)),
         }
-        Delivery::AtLeastOnce => Writer::Plain(Plain::new(config, link, Waits::Yes)),
-        Delivery::None => Writer::Plain(Plain::new(config, link, Waits::No)),
     };
     Ok(ports::Egress {
         id: id.clone(),
         accepts: Arc::new(move |value| record::read(value, bytes_max).map(drop)),
-        sink: Box::new(KafkaSink(Arc::new(Mutex::new(writer)))),
+        sink: Box::new(KafkaSink { threads: Threads::new(make), data: None }),
     })
 }
 
@@ -81,8 +84,11 @@ enum Writer {
     Plain(Plain),
 }
 
-/// Shared with the thread that blocks; contended only if a write was given up and another begins.
-struct KafkaSink(Arc<Mutex<Writer>>);
+struct KafkaSink {
+    threads: Threads<Writer>,
+    /// Once it is recovered.
+    data: Option<DataId>,
+}
 
 impl Sink for KafkaSink {
     fn recover(
@@ -91,52 +97,26 @@ impl Sink for KafkaSink {
         last: Option<SinkPosition>,
     ) -> BoxFuture<'_, Result<Option<SinkPosition>, SinkError>> {
         let last = last.map_or(Epoch::ZERO, |last| last.epoch);
-        Box::pin(self.blocking(move |writer, _| {
+        self.data = Some(data.clone());
+        Box::pin(self.threads.run(move |writer, signs| {
             let Writer::Transactions(transactions) = writer else { return Ok(None) };
-            let marker = transactions.recover(&data)?.filter(|marker| *marker > last);
+            let marker = transactions.recover(&data, signs)?.filter(|marker| *marker > last);
             Ok(marker.map(|epoch| SinkPosition { epoch, position: Bytes::from_static(POSITION) }))
         }))
     }
 
     fn write(&mut self, batch: SinkBatch) -> BoxFuture<'_, Result<Bytes, SinkError>> {
-        Box::pin(self.blocking(move |writer, abandoned| {
+        let data = self.data.clone();
+        Box::pin(self.threads.run(move |writer, signs| {
             match writer {
-                Writer::Transactions(transactions) => transactions.write(&batch, abandoned)?,
-                Writer::Plain(plain) => plain.write(&batch, abandoned)?,
+                Writer::Transactions(transactions) => {
+                    // The writer may be that of a new thread.
+                    let data = data.expect("it is recovered before it is written to");
+                    transactions.write(&data, &batch, signs)?;
+                }
+                Writer::Plain(plain) => plain.write(&batch, signs)?,
             }
             Ok(Bytes::from_static(POSITION))
         }))
-    }
-}
-
-impl KafkaSink {
-    fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer, &AtomicBool) -> Result<T, SinkError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, SinkError>> + Send + 'static {
-        let writer = Arc::clone(&self.0);
-        async move {
-            let abandoned = Abandoned::default();
-            let _guard = AbandonOnDrop(abandoned.clone());
-            // A poisoned lock is taken: a write begins anew after whatever came before.
-            let work = move || {
-                work(&mut writer.lock().unwrap_or_else(PoisonError::into_inner), &abandoned)
-            };
-            spawn_blocking(work).await.unwrap_or_else(|error| {
-                Err(SinkError {
-                    doing: "cannot write to a Kafka egress".to_owned(),
-                    source: Some(error.into()),
-                })
-            })
-        }
-    }
-}
-
-/// Lets the thread know that nobody waits for it any more.
-struct AbandonOnDrop(Abandoned);
-
-impl Drop for AbandonOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

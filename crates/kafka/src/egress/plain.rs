@@ -1,7 +1,6 @@
 //! At least once, and without a promise: records are sent, and waited for or not.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -10,6 +9,7 @@ use statera_model::codes;
 use statera_ports::{SinkBatch, SinkError};
 
 use super::producer::{Failure, Packing, Producer, Refusal, tell_small};
+use super::thread::Signs;
 use crate::client::Link;
 
 /// How long the end waits for records that are on their way.
@@ -42,17 +42,13 @@ impl Plain {
         Plain { config, link, waits, packing: Packing::Full, producer: None, told: None }
     }
 
-    pub(super) fn write(
-        &mut self,
-        batch: &SinkBatch,
-        abandoned: &AtomicBool,
-    ) -> Result<(), SinkError> {
+    pub(super) fn write(&mut self, batch: &SinkBatch, signs: &Signs) -> Result<(), SinkError> {
         loop {
             let producer = match self.producer.take() {
                 Some(producer) => producer,
                 None => self.open()?,
             };
-            let failure = match self.send(&producer, batch, abandoned) {
+            let failure = match self.send(&producer, batch, signs) {
                 Ok(()) => {
                     self.producer = Some(producer);
                     return Ok(());
@@ -87,17 +83,17 @@ impl Plain {
         &mut self,
         producer: &Producer,
         batch: &SinkBatch,
-        abandoned: &AtomicBool,
+        signs: &Signs,
     ) -> Result<(), Failure> {
         if self.waits == Waits::Yes {
-            producer.send(&batch.records, &batch.traces, abandoned)?;
-            return producer.wait_for_reports(abandoned);
+            producer.send(&batch.records, &batch.traces, signs)?;
+            return producer.wait_for_reports(signs);
         }
         let mut traces = batch.traces.iter().peekable();
         for (index, record) in batch.records.iter().enumerate() {
             let trace = traces.next_if(|(traced, _)| *traced == index);
             let trace: Vec<_> = trace.map(|(_, trace)| (0, *trace)).into_iter().collect();
-            match producer.send(std::slice::from_ref(record), &trace, abandoned) {
+            match producer.send(std::slice::from_ref(record), &trace, signs) {
                 Err(Failure::Refused(refusal)) => self.tell_lost(&refusal),
                 sent => sent?,
             }

@@ -1,6 +1,5 @@
 //! A producer of librdkafka that knows what became of its records.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use statera_model::{TraceContext, TypedValue, codes};
 use statera_ports::SinkError;
 
 use super::record::{read, to_send};
+use super::thread::Signs;
 use crate::client::{Events, Link};
 
 /// How soon whoever waits sees that nobody waits for him.
@@ -22,9 +22,6 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Pauses where the client gives no sign.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 const SETTLE_PAUSE: Duration = Duration::from_micros(100);
-
-/// Set when nobody waits for a write any more: it must come to an end soon.
-pub(super) type Abandoned = Arc<AtomicBool>;
 
 /// A producer. Blocks.
 pub(super) struct Producer {
@@ -114,7 +111,7 @@ impl Producer {
         &self,
         records: &[TypedValue],
         traces: &[(usize, TraceContext)],
-        abandoned: &AtomicBool,
+        signs: &Signs,
     ) -> Result<(), Failure> {
         let mut traces = traces.iter().peekable();
         for (index, value) in records.iter().enumerate() {
@@ -139,7 +136,7 @@ impl Producer {
                 }
                 sending = back;
                 std::thread::sleep(FULL_PAUSE);
-                if abandoned.load(Ordering::Relaxed) {
+                if !signs.go_on() {
                     self.reports().state().outstanding -= 1;
                     return Err(Failure::Abandoned);
                 }
@@ -149,7 +146,7 @@ impl Producer {
     }
 
     /// Waits until each record is written, or one of them will never be.
-    pub(super) fn wait_for_reports(&self, abandoned: &AtomicBool) -> Result<(), Failure> {
+    pub(super) fn wait_for_reports(&self, signs: &Signs) -> Result<(), Failure> {
         loop {
             let mut state = self.reports().wait_for_the_last();
             if let Some(refusal) = state.refused.take() {
@@ -158,7 +155,7 @@ impl Producer {
             if state.outstanding == 0 {
                 return Ok(());
             }
-            if abandoned.load(Ordering::Relaxed) {
+            if !signs.go_on() {
                 return Err(Failure::Abandoned);
             }
         }

@@ -8,14 +8,13 @@
 //! | what happened | what follows |
 //! |---|---|
 //! | a record is refused | the transaction is aborted, the batch is written again |
-//! | a crash, or a failure after which nobody knows | a new producer of the same id: the brokers finish or abort what is open; the marker tells which |
+//! | a crash, a failure after which nobody knows, or a call that never returns ([`thread`](super::thread)) | a new producer of the same id: the brokers finish or abort what is open; the marker tells which |
 //! | another process has taken over the id | the same; two processes can't have one data directory |
 //!
 //! Nothing is left open, and no transaction lasts longer than writing a batch takes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,9 +28,10 @@ use statera_ports::{DataId, SinkBatch, SinkError};
 
 use super::producer::{Failure, Packing, Producer, tell_small};
 use super::record::read;
+use super::thread::Signs;
 use crate::client::Link;
 
-/// The longest a call of the client takes. A stop waits as long at most.
+/// The longest a call of the client takes, unless it never returns. A stop waits as long at most.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two questions about the last epoch.
@@ -51,8 +51,6 @@ pub(super) struct Transactions {
     config: ClientConfig,
     link: Arc<Link>,
     packing: Packing,
-    /// The group, and the transactional ids without their number, once it is known.
-    name: Option<String>,
     /// One of each turn; none after a failure.
     producers: [Option<Producer>; PRODUCERS],
     turn: usize,
@@ -70,7 +68,6 @@ impl Transactions {
             config,
             link,
             packing: Packing::Full,
-            name: None,
             producers: Default::default(),
             turn: 0,
             group: None,
@@ -80,25 +77,34 @@ impl Transactions {
     }
 
     /// Ends what a process before has left, and returns the last epoch that the destination has.
-    pub(super) fn recover(&mut self, data: &DataId) -> Result<Option<Epoch>, SinkError> {
-        self.name = Some(format!("statera.{data}.{}", self.id));
+    pub(super) fn recover(
+        &mut self,
+        data: &DataId,
+        signs: &Signs,
+    ) -> Result<Option<Epoch>, SinkError> {
         self.producers = Default::default();
         self.marker = None;
-        self.prepare()?;
+        self.prepare(data, signs)?;
         Ok(self.marker)
     }
 
     pub(super) fn write(
         &mut self,
+        data: &DataId,
         batch: &SinkBatch,
-        abandoned: &AtomicBool,
+        signs: &Signs,
     ) -> Result<(), SinkError> {
         loop {
-            self.prepare()?;
+            self.prepare(data, signs)?;
             if self.marker.is_some_and(|marker| marker >= batch.epoch) {
                 return Ok(());
             }
-            let failure = match self.transact(batch, abandoned) {
+            // Once nobody waits, another thread may have new producers of the same ids already. Whatever this one began
+            // before is fenced by them; here nothing new begins.
+            if !signs.go_on() {
+                return Err(Failure::Abandoned.into());
+            }
+            let failure = match self.transact(batch, signs) {
                 Ok(()) => {
                     self.marker = Some(batch.epoch);
                     self.turn = (self.turn + 1) % PRODUCERS;
@@ -134,8 +140,8 @@ impl Transactions {
     }
 
     /// Sees that all producers are there, and after each new one how far the destination is.
-    fn prepare(&mut self) -> Result<(), SinkError> {
-        let name = self.name.clone().expect("it is recovered before it is written to");
+    fn prepare(&mut self, data: &DataId, signs: &Signs) -> Result<(), SinkError> {
+        let name = format!("statera.{data}.{}", self.id);
         let failed = |doing: &str| {
             let doing = format!("{doing} as `{name}`");
             move |source: KafkaError| SinkError { doing, source: Some(source.into()) }
@@ -143,6 +149,9 @@ impl Transactions {
         let missing = (0..PRODUCERS).filter(|turn| self.producers[*turn].is_none());
         let missing: Vec<usize> = missing.collect();
         for turn in &missing {
+            if !signs.go_on() {
+                return Err(Failure::Abandoned.into());
+            }
             let mut config = self.config.clone();
             config.set("transactional.id", format!("{name}.{turn}"));
             let producer = Producer::new(&config, self.packing, &self.link)
@@ -153,7 +162,7 @@ impl Transactions {
             self.producers[*turn] = Some(producer);
         }
         if !missing.is_empty() || self.group.is_none() {
-            let read = read_marker(&self.config, &name);
+            let read = read_marker(&self.config, &name, signs);
             let (marker, group) = read.map_err(|error| {
                 // Asked again before anything is written.
                 self.group = None;
@@ -166,53 +175,32 @@ impl Transactions {
     }
 
     /// One transaction.
-    fn transact(&mut self, batch: &SinkBatch, abandoned: &AtomicBool) -> Result<(), Failure> {
+    fn transact(&mut self, batch: &SinkBatch, signs: &Signs) -> Result<(), Failure> {
         let doing = |doing| move |source| Failure::Client { doing, source };
         let (Some(producer), Some(group)) = (&self.producers[self.turn], &self.group) else {
             unreachable!("both were prepared")
         };
         let client = &producer.client;
-        let t0 = Instant::now();
         producer.reset();
         client.begin_transaction().map_err(doing("cannot begin a transaction"))?;
-        let t1 = t0.elapsed();
-        producer.send(&batch.records, &batch.traces, abandoned)?;
-        let t2 = t0.elapsed();
+        producer.send(&batch.records, &batch.traces, signs)?;
         let topic =
             read(&batch.records[0], usize::MAX).map_or("", |record| record.topic).to_owned();
         // The brokers refuse an offset of a topic that is only being made.
         let is_known = self.topics.contains(&topic);
         if !is_known {
-            producer.wait_for_reports(abandoned)?;
+            producer.wait_for_reports(signs)?;
         }
         let mut marker = TopicPartitionList::new();
         marker
             .add_partition_offset(&topic, 0, Offset::Offset(batch.epoch.0 as i64))
             .map_err(doing("cannot mark the epoch"))?;
-        retry(abandoned, "cannot mark the epoch", || {
+        retry(signs, "cannot mark the epoch", || {
             client.send_offsets_to_transaction(&marker, group, CALL_TIMEOUT)
         })?;
-        let t3 = t0.elapsed();
-        producer.wait_for_reports(abandoned)?;
-        let t4 = t0.elapsed();
+        producer.wait_for_reports(signs)?;
         producer.settle();
-        let t5 = t0.elapsed();
-        retry(abandoned, "cannot commit a transaction", || {
-            client.commit_transaction(CALL_TIMEOUT)
-        })?;
-        let t6 = t0.elapsed();
-        tracing::debug!(
-            "TXN {} epoch {} n {} begin {} send {} offsets {} reports {} settle {} commit {}",
-            self.turn,
-            batch.epoch,
-            batch.records.len(),
-            t1.as_micros(),
-            (t2 - t1).as_micros(),
-            (t3 - t2).as_micros(),
-            (t4 - t3).as_micros(),
-            (t5 - t4).as_micros(),
-            (t6 - t5).as_micros()
-        );
+        retry(signs, "cannot commit a transaction", || client.commit_transaction(CALL_TIMEOUT))?;
         if !is_known && self.topics.len() < TOPICS_MAX {
             self.topics.insert(topic);
         }
@@ -234,11 +222,11 @@ fn can_go_on(producer: &Producer, failure: &Failure) -> bool {
 
 /// Calls until it succeeds, or will not.
 fn retry(
-    abandoned: &AtomicBool,
+    signs: &Signs,
     doing: &'static str,
     mut call: impl FnMut() -> KafkaResult<()>,
 ) -> Result<(), Failure> {
-    loop {
+    while signs.go_on() {
         let source = match call() {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -251,10 +239,8 @@ fn retry(
         if !is_retriable {
             return Err(Failure::Client { doing, source });
         }
-        if abandoned.load(Ordering::Relaxed) {
-            return Err(Failure::Abandoned);
-        }
     }
+    Err(Failure::Abandoned)
 }
 
 /// An error of the first call, which says most about a configuration.
@@ -283,6 +269,7 @@ fn hinted(error: KafkaError, name: &str) -> SinkError {
 fn read_marker(
     config: &ClientConfig,
     group: &str,
+    signs: &Signs,
 ) -> KafkaResult<(Option<Epoch>, ConsumerGroupMetadata)> {
     let mut config = config.clone();
     config.set("group.id", group);
@@ -292,8 +279,9 @@ fn read_marker(
     let consumer = BaseConsumer::from_config_and_context(&config, Silent)?;
     let deadline = Instant::now() + CALL_TIMEOUT;
     loop {
-        match ask_marker(&consumer) {
-            Err(error) if is_passing(&error) && Instant::now() < deadline => sleep(ASK_PAUSE),
+        let is_early = signs.go_on() && Instant::now() < deadline;
+        match ask_marker(&consumer, signs) {
+            Err(error) if is_passing(&error) && is_early => sleep(ASK_PAUSE),
             asked => return asked,
         }
     }
@@ -315,6 +303,7 @@ fn is_passing(error: &KafkaError) -> bool {
 
 fn ask_marker(
     consumer: &BaseConsumer<Silent>,
+    signs: &Signs,
 ) -> KafkaResult<(Option<Epoch>, ConsumerGroupMetadata)> {
     let unavailable = KafkaError::ClientCreation("no consumer group".to_owned());
     let metadata = consumer.group_metadata().ok_or(unavailable)?;
@@ -325,6 +314,7 @@ fn ask_marker(
     if list.count() == 0 {
         return Ok((None, metadata));
     }
+    signs.go_on();
     let committed = consumer.committed_offsets(list, CALL_TIMEOUT)?;
     let mut marker = None;
     for element in committed.elements() {

@@ -294,7 +294,7 @@ async fn equal_keys_go_where_java_sends_them() {
     let record = |key: &String| KafkaRecord { topic: "partitioned", key, value: b"ours" }.encode();
     let mut sink = egress(&broker.bootstrap, Delivery::AtLeastOnce, &[]).sink;
     let records: Vec<TypedValue> = keys.iter().map(record).collect();
-    sink.write(SinkBatch { epoch: Epoch(1), records }).await.unwrap();
+    sink.write(SinkBatch { epoch: Epoch(1), records, traces: Vec::new() }).await.unwrap();
     let mut partitions: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for record in read(&broker, "partitioned", 100).await {
         partitions.entry(record.key).or_default().push(record.partition);

@@ -181,7 +181,7 @@ async fn the_ingress_tells_how_far_it_is_behind() {
     let service = Service::start(1).await;
     // More than one request takes.
     for number in 0..3 {
-        service.put("a", &number.to_string());
+        service.put("a", number.to_string());
         service.state().now += 1000;
     }
     let now = service.state().now as u64;

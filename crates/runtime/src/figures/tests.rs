@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use statera_config::{EngineOverrides, Source, load_with};
-use statera_model::{Address, Failure, FunctionType, Reply, StateSpec, TypedValue};
+use statera_model::{Address, Failure, FunctionType, LocalReply, Reply, StateSpec, TypedValue};
 use statera_ports::{Batch, BoxFuture, Embedded, Engine as _, Request};
 
 use super::*;
@@ -31,7 +31,7 @@ impl Embedded for Held {
         false
     }
 
-    fn invoke(&self, _batch: &dyn Batch, _reply: &mut Reply) -> Result<(), Failure> {
+    fn invoke(&self, _batch: &dyn Batch, _reply: &mut LocalReply) -> Result<(), Failure> {
         self.entered.lock().unwrap().send(()).unwrap();
         self.go.lock().unwrap().recv().unwrap();
         Ok(())

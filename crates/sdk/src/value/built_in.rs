@@ -20,11 +20,13 @@ macro_rules! built_in {
                 Ok(types::decode(&TypedValue::new(Self::TYPENAME, bytes))?)
             }
 
+            #[inline]
             fn to_typed_value(&self) -> Result<TypedValue, ValueError> {
                 let $value = self;
                 Ok(types::encode($argument))
             }
 
+            #[inline]
             fn from_typed_value(value: &TypedValue) -> Result<Self, ValueError> {
                 types::decode(value).map_err(error)
             }
@@ -41,6 +43,7 @@ built_in! {
     String: STRING, value => value.as_str();
 }
 
+#[cold]
 fn error(error: types::ValueError) -> ValueError {
     match error {
         types::ValueError::OtherType { expected, found } => {

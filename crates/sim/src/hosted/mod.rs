@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use statera_core::{CALL_FUNCTION, Directory, Limits, OnFailure, Policy};
 use statera_model::{
-    Address, Delayed, EgressId, Failure, FailureKind, FunctionType, Outcome, Outgoing, Reply,
-    StateChange, StateSpec, TypedValue,
+    Address, Delayed, EgressId, Failure, FailureKind, FunctionType, LocalReply, Outcome, Outgoing,
+    Reply, StateChange, StateSpec, TypedValue,
 };
 use statera_ports::{Accepts, Answer, BoxFuture, Embedded, Refusal};
 
@@ -144,9 +144,9 @@ impl Hosted {
         if function.waits() {
             return (self.guests.wait)(function.start(Arc::new(asked.clone())));
         }
-        let mut reply = Reply::default();
+        let mut reply = LocalReply::default();
         function.invoke(asked, &mut reply)?;
-        Ok(reply)
+        Ok(reply.named(function.states()))
     }
 
     /// What the function itself is asked: neither the ledger nor the numbers of the messages are its business. Also the attempt
