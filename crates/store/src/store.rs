@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use statera_model::{codes, Epoch};
+use statera_model::{Epoch, codes};
 
 use crate::flusher::{Flusher, Progress};
 use crate::lsm::{Files, Lsm};
