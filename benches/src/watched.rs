@@ -12,7 +12,7 @@ use tokio::time::{interval, sleep};
 
 use crate::http::Connection;
 use crate::load::{Ask, Load, Mode, Pace, Plan, check};
-use crate::subject::Setup;
+use crate::subject::{Setup, Subject};
 use crate::table::{Table, median, thousands};
 use crate::{Common, functions};
 
@@ -25,7 +25,11 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Between two questions.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What a page of the dashboard asks for.
+/// What the dashboard asks for while its list of functions is open, beside live figures, and how often.
+const OPEN: [&str; 1] = ["/v1/functions"];
+const OPEN_EVERY: Duration = Duration::from_millis(2_500);
+
+/// What somebody may ask for who wants to know everything.
 const PAGES: [&str; 6] = [
     "/v1/status",
     "/v1/functions",
@@ -33,6 +37,16 @@ const PAGES: [&str; 6] = [
     "/v1/endpoints",
     "/v1/epochs",
     "/v1/instances?prefix=bench/counter/&limit=100",
+];
+
+const COLUMNS: [&str; 7] = [
+    "watched by",
+    "calls/s",
+    "of unwatched",
+    "quartiles",
+    "CPU us/call server",
+    "of unwatched",
+    "quartiles",
 ];
 
 #[derive(Args)]
@@ -58,9 +72,11 @@ enum Watcher {
     Nobody,
     Metrics,
     Dashboard,
+    Pages,
 }
 
-const WATCHERS: [Watcher; 3] = [Watcher::Nobody, Watcher::Metrics, Watcher::Dashboard];
+const WATCHERS: [Watcher; 4] =
+    [Watcher::Nobody, Watcher::Metrics, Watcher::Dashboard, Watcher::Pages];
 
 impl Watched {
     /// One engine under one load; the ways of watching take turns, so that whatever else changes on the machine meets all alike.
@@ -76,46 +92,68 @@ impl Watched {
             pace: Pace::AsFastAsPossible,
         });
         sleep(WARM_UP).await;
-        let mut rates: [Vec<f64>; 3] = Default::default();
+        let mut turns: [Vec<Turn>; WATCHERS.len()] = Default::default();
         for round in 0..self.rounds {
             // Each begins a round now and then.
             for place in 0..WATCHERS.len() {
                 let place = (place + round) % WATCHERS.len();
-                rates[place].push(self.turn(WATCHERS[place], subject.admin, &load).await?);
+                turns[place].push(self.turn(WATCHERS[place], &subject, &load).await?);
             }
         }
         let outcome = load.stop().await?;
         check(subject.ingress, "bench", &outcome.acknowledged).await?;
         subject.stop()?;
-        let table = Table::begin(&["watched by", "calls/s", "of unwatched", "quartiles"]);
-        for (watcher, watched) in WATCHERS.iter().zip(&rates) {
-            let pairs = watched.iter().zip(&rates[0]);
-            let mut shares: Vec<f64> = pairs.map(|(watched, alone)| watched / alone).collect();
-            shares.sort_unstable_by(f64::total_cmp);
-            let quartile = |part: usize| shares[(shares.len() - 1) * part / 4];
-            table.row(&[
-                format!("{watcher:?}").to_lowercase(),
-                thousands(median(watched.clone())),
-                format!("{:.3}", median(shares.clone())),
-                format!("{:.3}-{:.3}", quartile(1), quartile(3)),
-            ]);
+        let table = Table::begin(&COLUMNS);
+        for (watcher, watched) in WATCHERS.iter().zip(&turns) {
+            let mut cells = vec![format!("{watcher:?}").to_lowercase()];
+            cells.extend(compared(watched, &turns[0], |turn| turn.rate, thousands));
+            cells.extend(compared(watched, &turns[0], |turn| turn.cpu_us, |us| format!("{us:.1}")));
+            table.row(&cells);
         }
         Ok(())
     }
 
-    /// The rate while somebody watches.
-    async fn turn(&self, watcher: Watcher, admin: SocketAddr, load: &Load) -> anyhow::Result<f64> {
+    /// What the load gets while somebody watches.
+    async fn turn(&self, watcher: Watcher, subject: &Subject, load: &Load) -> anyhow::Result<Turn> {
         let measured = async {
             sleep(SETTLE).await;
             let (began, before) = (Instant::now(), load.acknowledged());
+            let used = subject.usage()?.cpu_seconds;
             sleep(Duration::from_secs(self.seconds)).await;
-            (load.acknowledged() - before) as f64 / began.elapsed().as_secs_f64()
+            let calls = (load.acknowledged() - before) as f64;
+            let used = subject.usage()?.cpu_seconds - used;
+            Ok(Turn { rate: calls / began.elapsed().as_secs_f64(), cpu_us: used * 1e6 / calls })
         };
         tokio::select! {
-            rate = measured => Ok(rate),
-            failed = watcher.watch(admin) => failed.map(|()| f64::NAN),
+            turn = measured => turn,
+            Err(failed) = watcher.watch(subject.admin) => Err(failed),
         }
     }
+}
+
+/// What a turn has shown: calls a second, and the processor time of the engine for each.
+struct Turn {
+    rate: f64,
+    cpu_us: f64,
+}
+
+/// The median of a figure, and its share of that of the unwatched turns: the median within rounds, and their quartiles.
+fn compared(
+    watched: &[Turn],
+    alone: &[Turn],
+    figure: fn(&Turn) -> f64,
+    show: fn(f64) -> String,
+) -> [String; 3] {
+    let pairs = watched.iter().zip(alone);
+    let mut shares: Vec<f64> =
+        pairs.map(|(watched, alone)| figure(watched) / figure(alone)).collect();
+    shares.sort_unstable_by(f64::total_cmp);
+    let quartile = |part: usize| shares[(shares.len() - 1) * part / 4];
+    [
+        show(median(watched.iter().map(figure).collect())),
+        format!("{:.3}", median(shares.clone())),
+        format!("{:.3}-{:.3}", quartile(1), quartile(3)),
+    ]
 }
 
 impl Watcher {
@@ -123,18 +161,19 @@ impl Watcher {
     async fn watch(self, admin: SocketAddr) -> anyhow::Result<()> {
         match self {
             Watcher::Nobody => pending().await,
-            Watcher::Metrics => ask(admin, &["/metrics"]).await,
+            Watcher::Metrics => ask(admin, &["/metrics"], EVERY).await,
             Watcher::Dashboard => {
-                tokio::try_join!(ask(admin, &["/metrics"]), ask(admin, &PAGES), listen(admin))?;
+                tokio::try_join!(ask(admin, &OPEN, OPEN_EVERY), listen(admin))?;
                 Ok(())
             }
+            Watcher::Pages => ask(admin, &PAGES, EVERY).await,
         }
     }
 }
 
-async fn ask(admin: SocketAddr, paths: &[&str]) -> anyhow::Result<()> {
+async fn ask(admin: SocketAddr, paths: &[&str], every: Duration) -> anyhow::Result<()> {
     let mut connection = Connection::open(admin).await?;
-    let mut times = interval(EVERY);
+    let mut times = interval(every);
     loop {
         times.tick().await;
         for path in paths {
