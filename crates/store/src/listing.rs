@@ -66,16 +66,22 @@ impl Memory {
         open.or_else(|| self.sealed.as_ref()?.is_deleted(key)).unwrap_or(false)
     }
 
-    /// Visits all keys that there are, in no order, some of them twice.
-    fn visit(&self, mut visit: impl FnMut(&[u8], &[u8])) {
-        let live = |latest: Latest<'_>, visit: &mut dyn FnMut(&[u8], &[u8])| {
-            if let Some(value) = latest.value {
-                visit(latest.key, value);
+    /// Visits all keys that there are, in no order, some of them twice. The last argument tells whether a key was deleted
+    /// later. `visit` must not look into the tables in any other way: whoever holds a part of a table and asks for it again
+    /// waits for a writer who waits for him.
+    fn visit(&self, mut visit: impl FnMut(&[u8], &[u8], &dyn Fn() -> bool)) {
+        let live = |Latest { key, value, .. }: Latest<'_>,
+                    deleted: &dyn Fn(&[u8]) -> bool,
+                    visit: &mut dyn FnMut(&[u8], &[u8], &dyn Fn() -> bool)| {
+            if let Some(value) = value {
+                visit(key, value, &|| deleted(key));
             }
         };
-        self.open.visit(|latest| live(latest, &mut visit));
+        self.open.visit(|latest| live(latest, &|_| false, &mut visit));
         if let Some(sealed) = &self.sealed {
-            sealed.visit(|latest| live(latest, &mut visit));
+            // Nobody writes to this one, so that its parts can be held while those of the other are asked for.
+            let deleted = |key: &[u8]| self.open.is_deleted(key).unwrap_or(false);
+            sealed.visit(|latest| live(latest, &deleted, &mut visit));
         }
     }
 }
@@ -102,10 +108,10 @@ impl Reader {
         };
         let memory = self.memory();
         let mut found: BTreeMap<Bytes, Bytes> = BTreeMap::new();
-        memory.visit(|key, value| {
+        memory.visit(|key, value, is_deleted| {
             let full = found.len() >= limit;
             let first = || found.last_key_value().is_none_or(|(last, _)| key < &last[..]);
-            if !wanted(key) || (full && !first()) || memory.is_deleted_since(key) {
+            if !wanted(key) || (full && !first()) || is_deleted() {
                 return;
             }
             // A sealed value is older than one that is there already.
@@ -160,17 +166,10 @@ impl Reader {
     }
 }
 
-impl Memory {
-    /// Whether what the sealed table has was deleted later.
-    fn is_deleted_since(&self, key: &[u8]) -> bool {
-        self.sealed.is_some() && self.is_deleted(key)
-    }
-}
-
 /// The first heads of keys in memory.
 fn heads_in_memory(query: &HeadQuery<'_>, memory: &Memory) -> BTreeSet<HeadPlace> {
     let mut found: BTreeSet<HeadPlace> = BTreeSet::new();
-    memory.visit(|key, _| {
+    memory.visit(|key, _, is_deleted| {
         let Some(([high, low, kind], rest)) = key.split_first_chunk() else { return };
         if !query.kinds.contains(kind) || !rest.starts_with(query.prefix) {
             return;
@@ -188,7 +187,7 @@ fn heads_in_memory(query: &HeadQuery<'_>, memory: &Memory) -> BTreeSet<HeadPlace
         let is_before = |other: &HeadPlace| place < (other.group, &other.head[..]);
         let is_behind = |other: &HeadPlace| place > (other.group, &other.head[..]);
         let full = is_full && !found.last().is_some_and(is_before);
-        if full || !query.after.is_none_or(is_behind) || memory.is_deleted_since(key) {
+        if full || !query.after.is_none_or(is_behind) || is_deleted() {
             return;
         }
         found.insert(HeadPlace { group: place.0, head: Bytes::copy_from_slice(place.1) });

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use statera_core::delta::DeltaWriter;
@@ -10,6 +11,9 @@ use statera_model::{Address, Epoch, KeyGroup, Name};
 use statera_store::{HeadPlace, HeadQuery, Settings, Store};
 
 const KEY_GROUPS: u16 = 3;
+
+/// Epochs with changes of all keys, while there are lists.
+const EPOCHS: u64 = 300;
 
 /// What happens to the store.
 #[derive(Clone, Debug)]
@@ -164,4 +168,60 @@ fn a_long_mailbox_is_passed_over() {
         visits_max: 100,
     };
     assert_eq!(store.reader().heads(&query).unwrap().heads.len(), 3);
+}
+
+/// A list that asks for a part of a table while it holds it waits for ever once a change wants the part, too.
+#[test]
+fn lists_and_changes_never_wait_for_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    // Small, so that a table is nearly always being written to files.
+    let settings = Settings { unflushed_bytes: 8 << 20, ..Settings::default() };
+    let store = Store::open(directory.path(), settings, |_| {}).unwrap();
+    let keys: Vec<Vec<u8>> = (0..5_000)
+        .map(|id| {
+            let address = Address::new(Name::from_parts("a", "x"), id.to_string());
+            Key::State { address, name: "s".into() }.encode(KeyGroup(1))
+        })
+        .collect();
+    let reader = store.reader();
+    let (listed, lists) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let query = HeadQuery {
+            key_groups: KEY_GROUPS,
+            kinds: &keys::OF_INSTANCES,
+            head_end: keys::address_end,
+            prefix: b"",
+            after: None,
+            limit: 10_000,
+            visits_max: 10_000,
+        };
+        loop {
+            let heads = reader.heads(&query).unwrap().heads.len();
+            let page = reader.page(&[vec![0, 1, 1]], None, 10_000).unwrap().len();
+            // An error means that the test has seen enough.
+            if listed.send((heads, page)).is_err() {
+                return;
+            }
+        }
+    });
+    let (absorbed, changes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for epoch in 1..=EPOCHS {
+            let mut delta = Vec::new();
+            let mut writer = DeltaWriter::new(&mut delta);
+            keys.iter().for_each(|key| writer.put(key, &[7; 30]));
+            store.absorb(Epoch(epoch), &[&delta]).unwrap();
+            absorbed.send(()).unwrap();
+        }
+    });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for _ in 0..EPOCHS {
+        let left = deadline.saturating_duration_since(Instant::now());
+        changes.recv_timeout(left).expect("changes go on");
+    }
+    let mut last = (0, 0);
+    while last != (5_000, 5_000) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        last = lists.recv_timeout(left).expect("lists go on");
+    }
 }
