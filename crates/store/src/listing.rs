@@ -314,3 +314,35 @@ fn behind(head: &[u8]) -> Vec<u8> {
     debug_assert!(behind.len() > 3 && is_state(head) == is_state(&behind));
     behind
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use statera_core::delta::DeltaWriter;
+
+    use super::*;
+
+    #[test]
+    fn what_is_visited_can_be_asked_about_while_a_change_waits_for_it() {
+        let mut delta = Vec::new();
+        DeltaWriter::new(&mut delta).put(b"key", b"value");
+        let open = Arc::new(Table::default());
+        open.absorb(&delta).unwrap();
+        let (done, visited) = mpsc::channel();
+        std::thread::spawn(move || {
+            let memory = Memory { open: open.clone(), sealed: Some(Arc::default()) };
+            memory.visit(|key, _, is_deleted| {
+                let (writing, delta) = (open.clone(), delta.clone());
+                std::thread::spawn(move || writing.absorb(&delta).map(drop));
+                while !open.is_wanted(key) {
+                    std::thread::yield_now();
+                }
+                assert!(!is_deleted());
+            });
+            done.send(()).unwrap();
+        });
+        visited.recv_timeout(Duration::from_secs(30)).expect("nobody waits for ever");
+    }
+}

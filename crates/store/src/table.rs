@@ -97,6 +97,12 @@ impl Table {
         self.parts.iter().map(|part| part.read().expect(NO_PANIC).bytes()).sum()
     }
 
+    /// Whether somebody changes the part of a key, or waits until he can.
+    #[cfg(test)]
+    pub(crate) fn is_wanted(&self, key: &[u8]) -> bool {
+        self.parts[part_of(self.hasher.hash_one(key))].try_read().is_err()
+    }
+
     /// For reading all of it: it can't change meanwhile.
     pub(crate) fn read(&self) -> Reading<'_> {
         Reading(self.parts.each_ref().map(|part| part.read().expect(NO_PANIC)))
