@@ -70,19 +70,18 @@ impl Memory {
     /// later. `visit` must not look into the tables in any other way: whoever holds a part of a table and asks for it again
     /// waits for a writer who waits for him.
     fn visit(&self, mut visit: impl FnMut(&[u8], &[u8], &dyn Fn() -> bool)) {
-        let live = |Latest { key, value, .. }: Latest<'_>,
-                    deleted: &dyn Fn(&[u8]) -> bool,
-                    visit: &mut dyn FnMut(&[u8], &[u8], &dyn Fn() -> bool)| {
+        self.open.visit(|Latest { key, value, .. }| {
             if let Some(value) = value {
-                visit(key, value, &|| deleted(key));
+                visit(key, value, &|| false);
             }
-        };
-        self.open.visit(|latest| live(latest, &|_| false, &mut visit));
-        if let Some(sealed) = &self.sealed {
-            // Nobody writes to this one, so that its parts can be held while those of the other are asked for.
-            let deleted = |key: &[u8]| self.open.is_deleted(key).unwrap_or(false);
-            sealed.visit(|latest| live(latest, &deleted, &mut visit));
-        }
+        });
+        let Some(sealed) = &self.sealed else { return };
+        // Nobody writes to this one, so that its parts can be held while those of the other are asked for.
+        sealed.visit(|Latest { key, value, .. }| {
+            if let Some(value) = value {
+                visit(key, value, &|| self.open.is_deleted(key).unwrap_or(false));
+            }
+        });
     }
 }
 
