@@ -231,7 +231,7 @@ pub(crate) fn push_known_mail(
 ) {
     push_start(out, group, MAIL);
     out.extend_from_slice(function);
-    push_id(out, id);
+    push_bytes(out, id.as_bytes());
     out.extend_from_slice(&sequence.to_be_bytes());
 }
 
@@ -246,7 +246,7 @@ pub(crate) fn push_known_state(
 ) {
     push_start(out, group, STATE);
     out.extend_from_slice(function);
-    push_id(out, id);
+    push_bytes(out, id.as_bytes());
     out.extend_from_slice(state);
 }
 
@@ -351,16 +351,6 @@ fn push_address(out: &mut Vec<u8>, address: &Address) {
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
     push_bytes(out, text.as_bytes());
-}
-
-/// As [`push_bytes`], for ids: most of them are short, have no zeros, and are quicker to append as what they are.
-#[inline]
-fn push_id(out: &mut Vec<u8>, id: &Id) {
-    if id.as_bytes().contains(&0) {
-        return push_bytes(out, id.as_bytes());
-    }
-    id.append_to(out);
-    out.extend_from_slice(&[0, 0]);
 }
 
 fn push_bytes(out: &mut Vec<u8>, text: &[u8]) {

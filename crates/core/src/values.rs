@@ -39,7 +39,7 @@ impl StateValue {
     #[inline]
     pub(crate) fn push(out: &mut Vec<u8>, last_access: Millis, value: &TypedValue) {
         push_number(out, last_access.0);
-        value.append_to(out);
+        out.extend_from_slice(value.encoded());
     }
 
     /// Reads it.

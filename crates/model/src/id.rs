@@ -59,20 +59,6 @@ impl Id {
         }
     }
 
-    /// Appends the bytes of the text. Quicker than to append [`Id::as_bytes`]: how many bytes are copied is known before, and
-    /// those too many are cut off.
-    #[inline]
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        match &self.0 {
-            Repr::Inline(inline) => {
-                let end = out.len() + usize::from(inline.length);
-                out.extend_from_slice(&inline.bytes);
-                out.truncate(end);
-            }
-            Repr::Shared(text) => out.extend_from_slice(text.as_bytes()),
-        }
-    }
-
     /// The number of bytes.
     #[must_use]
     #[inline]
@@ -267,9 +253,6 @@ mod tests {
             prop_assert_eq!((x == y, x.cmp(&y)), (a == b, a.cmp(&b)));
             prop_assert_eq!((x.to_string(), format!("{x:?}")), (a.clone(), format!("{a:?}")));
             prop_assert_eq!(hash(&x), hash(&a));
-            let mut appended = vec![7];
-            x.append_to(&mut appended);
-            prop_assert_eq!(&appended[1..], a.as_bytes());
             prop_assert_eq!(&*Arc::<str>::from(x.clone()), a.as_str());
             prop_assert_eq!(Id::from(Arc::<str>::from(a)), x);
         }

@@ -100,20 +100,6 @@ impl TypedValue {
         }
     }
 
-    /// Appends the encoded bytes. Quicker than to append [`TypedValue::encoded`]: how many bytes are copied is known before,
-    /// and those too many are cut off.
-    #[inline]
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        match &self.0 {
-            Repr::Inline(inline) => {
-                let end = out.len() + usize::from(inline.length);
-                out.extend_from_slice(&inline.bytes);
-                out.truncate(end);
-            }
-            Repr::Shared(bytes) => out.extend_from_slice(bytes),
-        }
-    }
-
     /// The encoded bytes, shared where they can be.
     #[must_use]
     pub fn to_encoded(&self) -> Bytes {
@@ -444,9 +430,6 @@ mod tests {
             assert_eq!((value.value(), value.to_value()), (&bytes[..], bytes.clone().into()));
             assert_eq!(TypedValue::from_encoded(value.to_encoded()).unwrap(), value);
             assert_eq!(value.clone().detached(), value);
-            let mut appended = vec![7];
-            value.append_to(&mut appended);
-            assert_eq!(appended[1..], *value.encoded());
             assert_eq!(value.is_plain(), value.heap_bytes() == 0);
         }
     }

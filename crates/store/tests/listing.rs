@@ -142,6 +142,19 @@ proptest! {
     }
 }
 
+/// The first instances.
+fn instances(limit: usize, visits_max: usize) -> HeadQuery<'static> {
+    HeadQuery {
+        key_groups: KEY_GROUPS,
+        kinds: &keys::OF_INSTANCES,
+        head_end: keys::address_end,
+        prefix: b"",
+        after: None,
+        limit,
+        visits_max,
+    }
+}
+
 #[test]
 fn a_long_mailbox_is_passed_over() {
     let directory = tempfile::tempdir().unwrap();
@@ -158,15 +171,7 @@ fn a_long_mailbox_is_passed_over() {
     store.sync_now().unwrap();
     // With so few looks the first mailbox alone would take more.
     assert_eq!(all_heads(&store, "", 10, 100).len(), 3);
-    let query = HeadQuery {
-        key_groups: KEY_GROUPS,
-        kinds: &keys::OF_INSTANCES,
-        head_end: keys::address_end,
-        prefix: b"",
-        after: None,
-        limit: 10,
-        visits_max: 100,
-    };
+    let query = instances(10, 100);
     assert_eq!(store.reader().heads(&query).unwrap().heads.len(), 3);
 }
 
@@ -186,15 +191,7 @@ fn lists_and_changes_never_wait_for_each_other() {
     let reader = store.reader();
     let (listed, lists) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let query = HeadQuery {
-            key_groups: KEY_GROUPS,
-            kinds: &keys::OF_INSTANCES,
-            head_end: keys::address_end,
-            prefix: b"",
-            after: None,
-            limit: 10_000,
-            visits_max: 10_000,
-        };
+        let query = instances(10_000, 10_000);
         loop {
             let heads = reader.heads(&query).unwrap().heads.len();
             let page = reader.page(&[vec![0, 1, 1]], None, 10_000).unwrap().len();
