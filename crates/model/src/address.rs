@@ -1,5 +1,6 @@
 //! Logical addresses: the namespace and type of a function, and the id of one of its instances.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,11 +9,23 @@ use crate::Id;
 
 /// A name of the form `namespace/name`, as used for function types, value types, ingress and egress ids.
 ///
-/// Cloning is cheap (a reference count).
-#[derive(Clone, Eq, PartialOrd, Ord)]
-pub struct Name {
-    text: Arc<str>,
-    slash: u32,
+/// Cloning is cheap (a copy, or a reference count), and cheapest for names that are known when the program is built:
+///
+/// ```
+/// use statera_model::Name;
+///
+/// const CART: Name = Name::from_static("shop/cart");
+/// assert_eq!(CART, Name::parse("shop/cart")?);
+/// # Ok::<(), statera_model::InvalidName>(())
+/// ```
+#[derive(Clone)]
+pub struct Name(Text);
+
+/// To count references is to wait until all that the processor has written is in memory: much, if it is done for each message.
+#[derive(Clone)]
+enum Text {
+    Static { slash: u32, text: &'static str },
+    Shared { slash: u32, text: Arc<str> },
 }
 
 /// The type of a function: its namespace and name. All instances of a type are served by one endpoint.
@@ -24,6 +37,25 @@ pub type FunctionType = Name;
 pub struct InvalidName(pub String);
 
 impl Name {
+    /// A name that is known when the program is built.
+    ///
+    /// # Panics
+    /// If it is not of the form `namespace/name`; in a constant, when the program is built.
+    #[must_use]
+    pub const fn from_static(text: &'static str) -> Name {
+        let bytes = text.as_bytes();
+        let (mut slash, mut slashes, mut at) = (0, 0, 0);
+        while at < bytes.len() {
+            if bytes[at] == b'/' {
+                (slash, slashes) = (at, slashes + 1);
+            }
+            at += 1;
+        }
+        let is_name = slashes == 1 && slash > 0 && slash + 1 < bytes.len();
+        assert!(is_name, "a name is of the form `<namespace>/<name>`");
+        Name(Text::Static { slash: slash as u32, text })
+    }
+
     /// Parses `namespace/name`. Exactly one slash is allowed, and neither part may be empty.
     ///
     /// # Errors
@@ -33,7 +65,7 @@ impl Name {
             Some((namespace, name))
                 if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
             {
-                Ok(Name { text: text.into(), slash: namespace.len() as u32 })
+                Ok(Name(Text::Shared { slash: namespace.len() as u32, text: text.into() }))
             }
             _ => Err(InvalidName(text.to_owned())),
         }
@@ -43,25 +75,48 @@ impl Name {
     /// not forbid it, and whether anybody serves such a name is decided elsewhere.
     #[must_use]
     pub fn from_parts(namespace: &str, name: &str) -> Name {
-        Name { text: format!("{namespace}/{name}").into(), slash: namespace.len() as u32 }
+        let text = format!("{namespace}/{name}").into();
+        Name(Text::Shared { slash: namespace.len() as u32, text })
+    }
+
+    /// The same name, whose clones count no references. Its text is never freed: for the few names that are used over and over
+    /// as long as the process lives.
+    #[must_use]
+    pub fn leaked(&self) -> Name {
+        match &self.0 {
+            Text::Static { .. } => self.clone(),
+            Text::Shared { slash, text } => {
+                Name(Text::Static { slash: *slash, text: Box::leak(text.as_ref().into()) })
+            }
+        }
     }
 
     /// What stands before the slash.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        &self.text[..self.slash as usize]
+        &self.as_str()[..self.slash()]
     }
 
     /// What stands after the slash.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.text[self.slash as usize + 1..]
+        &self.as_str()[self.slash() + 1..]
     }
 
     /// The whole text, `namespace/name`.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.text
+        match &self.0 {
+            Text::Static { text, .. } => text,
+            Text::Shared { text, .. } => text,
+        }
+    }
+
+    #[inline]
+    fn slash(&self) -> usize {
+        let (Text::Static { slash, .. } | Text::Shared { slash, .. }) = self.0;
+        slash as usize
     }
 }
 
@@ -69,26 +124,46 @@ impl Name {
 impl PartialEq for Name {
     #[inline]
     fn eq(&self, other: &Name) -> bool {
-        self.slash == other.slash
-            && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+        match (&self.0, &other.0) {
+            (Text::Static { text: this, .. }, Text::Static { text: that, .. })
+                if std::ptr::eq(*this, *that) =>
+            {
+                true
+            }
+            _ => self.slash() == other.slash() && self.as_str() == other.as_str(),
+        }
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.as_str().cmp(other.as_str()).then(self.slash().cmp(&other.slash()))
     }
 }
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
@@ -104,6 +179,7 @@ pub struct Address {
 impl Address {
     /// The address of instance `id` of `function`.
     #[must_use]
+    #[inline(always)]
     pub fn new(function: FunctionType, id: impl Into<Id>) -> Address {
         Address { function, id: id.into() }
     }
@@ -111,7 +187,7 @@ impl Address {
 
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.function.text.hash(state);
+        self.function.hash(state);
         self.id.hash(state);
     }
 }
@@ -138,6 +214,21 @@ mod tests {
         assert_eq!((name.namespace(), name.name()), ("com.example", "cart"));
         for bad in ["", "/", "a", "a/", "/b", "a/b/c"] {
             assert_eq!(Name::parse(bad), Err(InvalidName(bad.to_owned())), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_wherever_its_text_is() {
+        const CART: Name = Name::from_static("com.example/cart");
+        let parsed = Name::parse("com.example/cart").unwrap();
+        for same in [CART, parsed.clone(), parsed.leaked(), CART.leaked()] {
+            assert_eq!((same.namespace(), same.name()), ("com.example", "cart"));
+            assert_eq!((&same, same.cmp(&CART)), (&parsed, Ordering::Equal));
+        }
+        assert_ne!(CART, Name::from_static("com.example/card"));
+        assert_eq!(size_of::<Name>(), 24);
+        for bad in ["", "/", "a", "a/", "/b", "a/b/c"] {
+            assert!(std::panic::catch_unwind(|| Name::from_static(bad)).is_err(), "{bad}");
         }
     }
 

@@ -39,4 +39,4 @@ pub use reply::{
     StateChange, StateSpec,
 };
 pub use trace::TraceContext;
-pub use typed_value::{InvalidTypedValue, TypedValue, UNSET_TYPENAME};
+pub use typed_value::{FixedType, InvalidTypedValue, TypedValue, UNSET_TYPENAME};

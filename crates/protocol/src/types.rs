@@ -25,7 +25,7 @@
 //! # Ok::<(), types::ValueError>(())
 //! ```
 
-use statera_model::TypedValue;
+use statera_model::{FixedType, TypedValue};
 
 use crate::error::{At, DecodeError, Problem};
 use crate::message::typed_value;
@@ -85,6 +85,13 @@ pub fn encode<'a>(value: impl BuiltIn<'a>) -> TypedValue {
 /// If it is of another type, not there, or malformed.
 #[inline]
 pub fn decode<'a, T: BuiltIn<'a>>(value: &'a TypedValue) -> Result<T, ValueError> {
+    if let Some(value) = T::unwrap_usual(value) {
+        return Ok(value);
+    }
+    unwrap(value)
+}
+
+fn unwrap<'a, T: BuiltIn<'a>>(value: &'a TypedValue) -> Result<T, ValueError> {
     let Some(message) = value.value_of(T::TYPENAME) else { return Err(no_value::<T>(value)) };
     T::unwrap(message).at(T::WRAPPER).map_err(malformed::<T>)
 }
@@ -126,6 +133,11 @@ mod wrapped {
 
         fn wrap(&self) -> TypedValue;
 
+        /// A value as everybody encodes it; others may be values, too.
+        fn unwrap_usual(_value: &'a TypedValue) -> Option<Self> {
+            None
+        }
+
         fn unwrap(message: &'a [u8]) -> Result<Self, DecodeError>;
     }
 }
@@ -147,74 +159,36 @@ impl Wrapped<'_> for bool {
     }
 }
 
-impl Wrapped<'_> for i32 {
-    const TYPE: &'static str = INT;
-    const WRAPPER: &'static str = "IntWrapper";
-
-    #[inline]
-    fn wrap(&self) -> TypedValue {
-        wrap_fixed32(INT, self.to_le_bytes())
-    }
-
-    #[inline]
-    fn unwrap(message: &[u8]) -> Result<i32, DecodeError> {
-        if let Some(bytes) = only(message, FIXED32) {
-            return Ok(i32::from_le_bytes(bytes));
-        }
-        last(message, Field::fixed32).map(|bytes| i32::from_le_bytes(bytes.unwrap_or_default()))
-    }
-}
-
 // A negative zero is not the default: it is told from zero by its bits, so that it survives.
-impl Wrapped<'_> for f32 {
-    const TYPE: &'static str = FLOAT;
-    const WRAPPER: &'static str = "FloatWrapper";
+macro_rules! fixed {
+    ($($number:ty: $typename:ident $wrapper:literal $tag:literal $field:ident;)+) => {$(
+        impl Wrapped<'_> for $number {
+            const TYPE: &'static str = $typename;
+            const WRAPPER: &'static str = $wrapper;
 
-    #[inline]
-    fn wrap(&self) -> TypedValue {
-        wrap_fixed32(FLOAT, self.to_le_bytes())
-    }
+            #[inline]
+            fn wrap(&self) -> TypedValue {
+                const { FixedType::new($typename, $tag) }.encode(self.to_le_bytes())
+            }
 
-    #[inline]
-    fn unwrap(message: &[u8]) -> Result<f32, DecodeError> {
-        last(message, Field::fixed32).map(|bytes| f32::from_le_bytes(bytes.unwrap_or_default()))
-    }
+            #[inline]
+            fn unwrap_usual(value: &TypedValue) -> Option<$number> {
+                const { FixedType::new($typename, $tag) }.decode(value).map(<$number>::from_le_bytes)
+            }
+
+            fn unwrap(message: &[u8]) -> Result<$number, DecodeError> {
+                let bytes = last(message, Field::$field)?;
+                Ok(<$number>::from_le_bytes(bytes.unwrap_or_default()))
+            }
+        }
+    )+};
 }
 
-impl Wrapped<'_> for i64 {
-    const TYPE: &'static str = LONG;
-    const WRAPPER: &'static str = "LongWrapper";
-
-    #[inline]
-    fn wrap(&self) -> TypedValue {
-        wrap_fixed64(LONG, self.to_le_bytes())
-    }
-
-    #[inline]
-    fn unwrap(message: &[u8]) -> Result<i64, DecodeError> {
-        if let Some(bytes) = only(message, FIXED64) {
-            return Ok(i64::from_le_bytes(bytes));
-        }
-        last(message, Field::fixed64).map(|bytes| i64::from_le_bytes(bytes.unwrap_or_default()))
-    }
-}
-
-impl Wrapped<'_> for f64 {
-    const TYPE: &'static str = DOUBLE;
-    const WRAPPER: &'static str = "DoubleWrapper";
-
-    #[inline]
-    fn wrap(&self) -> TypedValue {
-        wrap_fixed64(DOUBLE, self.to_le_bytes())
-    }
-
-    #[inline]
-    fn unwrap(message: &[u8]) -> Result<f64, DecodeError> {
-        if let Some(bytes) = only(message, FIXED64) {
-            return Ok(f64::from_le_bytes(bytes));
-        }
-        last(message, Field::fixed64).map(|bytes| f64::from_le_bytes(bytes.unwrap_or_default()))
-    }
+fixed! {
+    i32: INT "IntWrapper" 0x0d fixed32;
+    f32: FLOAT "FloatWrapper" 0x0d fixed32;
+    i64: LONG "LongWrapper" 0x09 fixed64;
+    f64: DOUBLE "DoubleWrapper" 0x09 fixed64;
 }
 
 impl<'a> Wrapped<'a> for &'a str {
@@ -244,35 +218,6 @@ impl<'a> Wrapped<'a> for String {
     fn unwrap(message: &'a [u8]) -> Result<String, DecodeError> {
         <&str as Wrapped>::unwrap(message).map(str::to_owned)
     }
-}
-
-#[inline]
-fn wrap_fixed32(typename: &str, [a, b, c, d]: [u8; 4]) -> TypedValue {
-    match [a, b, c, d] {
-        [0, 0, 0, 0] => TypedValue::new(typename, &[]),
-        _ => TypedValue::new(typename, &[FIXED32, a, b, c, d]),
-    }
-}
-
-#[inline]
-fn wrap_fixed64(typename: &str, bytes: [u8; 8]) -> TypedValue {
-    if bytes == [0; 8] {
-        return TypedValue::new(typename, &[]);
-    }
-    let mut message = [FIXED64; 9];
-    message[1..].copy_from_slice(&bytes);
-    TypedValue::new(typename, &message)
-}
-
-/// The tags of field 1 with a fixed number of bytes.
-const FIXED32: u8 = 0x0d;
-const FIXED64: u8 = 0x09;
-
-/// The bytes of a fixed-width field 1 that is all there is, as everybody writes it.
-#[inline]
-fn only<const N: usize>(message: &[u8], tag: u8) -> Option<[u8; N]> {
-    let (first, rest) = message.split_first()?;
-    rest.try_into().ok().filter(|_| *first == tag)
 }
 
 /// The last field 1 of a wrapper message.

@@ -245,12 +245,21 @@ impl Context<'_> {
 impl Context<'_> {
     /// Sends a message to a function.
     pub fn send(&mut self, to: impl To, message: impl IntoValue) {
-        match (to.to(), message.into_value()) {
-            (Ok(target), Ok(argument)) => {
-                self.progress.reply.messages.push(Outgoing { target, argument });
-            }
-            (Err(error), _) => self.fail(error.into()),
-            (_, Err(error)) => self.fail(error.into()),
+        let target = match to.to() {
+            Ok(target) => target,
+            Err(error) => return self.fail(error.into()),
+        };
+        let argument = match message.into_value() {
+            Ok(argument) => argument,
+            Err(error) => return self.fail(error.into()),
+        };
+        let messages = &mut self.progress.reply.messages;
+        if messages.len() == messages.capacity() {
+            messages.reserve(1);
+        }
+        // Known to have room, it takes the message where that comes into being.
+        if messages.len() < messages.capacity() {
+            messages.push(Outgoing { target, argument });
         }
     }
 
@@ -300,6 +309,7 @@ impl Context<'_> {
         }
     }
 
+    #[cold]
     fn fail(&mut self, error: Error) {
         self.progress.fail(error);
     }
