@@ -17,7 +17,7 @@ const SEEN: Cell<i64> = Cell::new("seen");
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
     let names: Vec<Name> = (0..job.functions)
-        .map(|nth| Name::parse(&format!("bench/hop-{nth}")))
+        .map(|nth| Name::parse(&format!("bench/hop-{nth}")).map(|name| name.leaked()))
         .collect::<Result<_, _>>()?;
     let ids = job.ids.div_ceil(job.functions);
     let mut app = App::new();

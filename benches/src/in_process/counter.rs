@@ -11,7 +11,7 @@ use super::measure::window;
 use super::numbers::{below, number_of};
 use super::tally::{ASK, Tally, Values};
 
-pub(super) const FUNCTION: &str = "bench/counter";
+pub(super) const FUNCTION: Name = Name::from_static("bench/counter");
 const SEEN: Cell<i64> = Cell::new("seen");
 
 /// Instances that are asked in the end; where there are more, some of them.
@@ -20,7 +20,7 @@ const ASKED_MAX: u64 = 100_000;
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
     let host = Host::start(app(&tally), job)?;
-    let (ids, name, one) = (job.ids, Name::parse(FUNCTION)?, 1_i64.into_value()?);
+    let (ids, name, one) = (job.ids, FUNCTION, 1_i64.into_value()?);
     let ended = tally.clone();
     let over = move || ended.ended.get();
     let make = move |number| (at(&name, below(number, ids)), one.clone());
@@ -31,7 +31,7 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let taken = generator.stop(&host).await?;
     host.until("for records to be processed", || tally.ended.get() == taken).await?;
     let counts = counts(taken, ids, |number| below(number, ids));
-    check(&host, &tally, FUNCTION, &counts, &mut outcome).await?;
+    check(&host, &tally, &FUNCTION, &counts, &mut outcome).await?;
     host.stop().await?;
     Ok(outcome)
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
 /// The counters.
 pub(super) fn app(tally: &Arc<Tally>) -> App {
     let tally = tally.clone();
-    App::new().function(FUNCTION, SEEN, move |ctx: &mut Context<'_>, add: i64| -> Result {
+    App::new().function(&FUNCTION, SEEN, move |ctx: &mut Context<'_>, add: i64| -> Result {
         if add == ASK {
             let seen = ctx.get_or_default(SEEN)?;
             match ctx.caller() {
@@ -70,13 +70,13 @@ pub(super) fn counts(numbers: u64, ids: u64, pick: impl Fn(u64) -> u64) -> Vec<u
 pub(super) async fn check(
     host: &Host,
     tally: &Arc<Tally>,
-    function: &str,
+    function: &Name,
     counts: &[u32],
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
     let ids = counts.len() as u64;
     let step = ids.div_ceil(ASKED_MAX);
-    let (name, question) = (Name::parse(function)?, ASK.into_value()?);
+    let (name, question) = (function.clone(), ASK.into_value()?);
     let make = move |number: u64| (at(&name, number * step), question.clone());
     ask(host, tally, ids.div_ceil(step), make).await?;
     let asked = (0..ids).step_by(step as usize);

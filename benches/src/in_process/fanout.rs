@@ -12,8 +12,8 @@ use super::measure::window;
 use super::numbers::{below, number_of};
 use super::tally::{ASK, Tally};
 
-const SPREAD: &str = "bench/spread";
-const LEAF: &str = "bench/leaf";
+const SPREAD: Name = Name::from_static("bench/spread");
+const LEAF: Name = Name::from_static("bench/leaf");
 const SEEN: Cell<i64> = Cell::new("seen");
 
 /// Messages that one becomes.
@@ -22,7 +22,7 @@ const LEAVES: u64 = 100;
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
     let host = Host::start(app(&tally, job.ids)?, job)?;
-    let (ids, name, ended) = (job.ids, Name::parse(SPREAD)?, tally.clone());
+    let (ids, name, ended) = (job.ids, SPREAD, tally.clone());
     let over = move || ended.ended.get() / LEAVES;
     let make = move |number: u64| {
         let record = (number as i64).into_value().expect("a number");
@@ -38,23 +38,23 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     for number in 0..taken {
         leaves(number, ids).for_each(|id| counts[id as usize] += 1);
     }
-    check(&host, &tally, LEAF, &counts, &mut outcome).await?;
+    check(&host, &tally, &LEAF, &counts, &mut outcome).await?;
     host.stop().await?;
     Ok(outcome)
 }
 
 fn app(tally: &Arc<Tally>, ids: u64) -> anyhow::Result<App> {
-    let leaf = Name::parse(LEAF)?;
+    let leaf = LEAF;
     let (spreading, leaving) = (tally.clone(), tally.clone());
     Ok(App::new()
-        .function(SPREAD, (), move |ctx: &mut Context<'_>, number: i64| -> Result {
+        .function(&SPREAD, (), move |ctx: &mut Context<'_>, number: i64| -> Result {
             for id in leaves(number as u64, ids) {
                 ctx.send((&leaf, id), 1_i64);
             }
             spreading.messages.add(1);
             Ok(())
         })
-        .function(LEAF, SEEN, move |ctx: &mut Context<'_>, add: i64| -> Result {
+        .function(&LEAF, SEEN, move |ctx: &mut Context<'_>, add: i64| -> Result {
             if add == ASK {
                 leaving.answers.note(number_of(&ctx.id())?, ctx.get_or_default(SEEN)?);
                 return Ok(());

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::job::Job;
 
 /// A counter that is called to see how long that takes. It has no other part in what is measured.
-const PROBE: &str = "bench/probe";
+const PROBE: Name = Name::from_static("bench/probe");
 const PROBED: Cell<i64> = Cell::new("probed");
 
 /// An application has an ingress. Nobody serves this one: the load speaks to the engine directly.
@@ -38,7 +38,7 @@ impl Host {
     /// Starts an engine with these functions, and a probe.
     pub(super) fn start(app: App, job: &Job) -> anyhow::Result<Host> {
         let probe = |ctx: &mut Context<'_>, _: Message| ctx.update(PROBED, |calls| calls + 1);
-        let functions = app.function(PROBE, PROBED, probe).build()?;
+        let functions = app.function(&PROBE, PROBED, probe).build()?;
         let embedded: BTreeSet<Name> =
             functions.iter().map(|function| function.name().clone()).collect();
         let source = Source { name: "module.yaml".into(), text: module(job) };
@@ -53,7 +53,7 @@ impl Host {
             functions: functions.collect(),
             tracer: None,
         })?;
-        Ok(Host { engine: worker.engine(), worker, probe: Name::parse(PROBE)? })
+        Ok(Host { engine: worker.engine(), worker, probe: PROBE })
     }
 
     /// Calls a probe and waits for its durable answer. Everything that was processed before is durable then.

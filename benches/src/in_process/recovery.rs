@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use statera_ports::{Answer, Engine as _, Request};
-use statera_sdk::{IntoValue, Name, Value as _};
+use statera_sdk::{IntoValue, Value as _};
 
 use super::counter::{FUNCTION, app, at, check};
 use super::generator::feed;
@@ -24,7 +24,7 @@ pub(super) async fn store(job: &Job) -> anyhow::Result<(Host, Outcome)> {
     let host = Host::start(app(&tally), job)?;
     let begin = Reading::now(0)?;
     let calls = Calls::start(&host);
-    let (name, one, ended) = (Name::parse(FUNCTION)?, 1_i64.into_value()?, tally.clone());
+    let (name, one, ended) = (FUNCTION, 1_i64.into_value()?, tally.clone());
     let make = move |id| (at(&name, id), one.clone());
     let over = move || ended.ended.get();
     let generator = feed(&host, "bench/source", job.ids, over, make).await?;
@@ -42,7 +42,7 @@ pub(super) async fn recover(job: &Job) -> anyhow::Result<Outcome> {
     let host = Host::start(app(&tally), job)?;
     let ready = started.elapsed();
     let begin = Reading::now(0)?;
-    let last = Name::parse(FUNCTION).map(|name| at(&name, job.ids - 1))?;
+    let last = at(&FUNCTION, job.ids - 1);
     let request =
         Request { target: last, argument: ASK.into_value()?, idempotency_key: None, trace: None };
     let found = match host.engine.call(request).await? {
@@ -55,7 +55,7 @@ pub(super) async fn recover(job: &Job) -> anyhow::Result<Outcome> {
     outcome.notes.push(format!("engine ready in {} ms", ready.as_millis()));
     outcome.compare("the first answer", found, 1);
     let ones = vec![1; job.ids as usize];
-    check(&host, &tally, FUNCTION, &ones, &mut outcome).await?;
+    check(&host, &tally, &FUNCTION, &ones, &mut outcome).await?;
     host.stop().await?;
     Ok(outcome)
 }

@@ -14,7 +14,7 @@ use super::measure::window;
 use super::numbers::{Skew, number_of};
 use super::tally::{ASK, Tally};
 
-const FUNCTION: &str = "bench/item";
+const FUNCTION: Name = Name::from_static("bench/item");
 const ITEM: Cell<Item> = Cell::new("item");
 
 const VALUE_BYTES: usize = 100;
@@ -28,7 +28,7 @@ struct Item([u8; VALUE_BYTES]);
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
     let host = Host::start(app(&tally), job)?;
-    let (ids, name, one) = (job.ids, Name::parse(FUNCTION)?, 1_i64.into_value()?);
+    let (ids, name, one) = (job.ids, FUNCTION, 1_i64.into_value()?);
     let (ended, all, first) = (tally.clone(), name.clone(), one.clone());
     let make = move |id| (at(&all, id), first.clone());
     feed(&host, "bench/first", ids, move || ended.ended.get(), make).await?;
@@ -45,14 +45,14 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     host.until("for records to be processed", || tally.ended.get() == taken + ids).await?;
     let mut counts = counts(taken, ids, |number| SKEW.pick(number, ids));
     counts.iter_mut().for_each(|count| *count += 1);
-    check(&host, &tally, FUNCTION, &counts, &mut outcome).await?;
+    check(&host, &tally, &FUNCTION, &counts, &mut outcome).await?;
     host.stop().await?;
     Ok(outcome)
 }
 
 fn app(tally: &Arc<Tally>) -> App {
     let tally = tally.clone();
-    App::new().function(FUNCTION, ITEM, move |ctx: &mut Context<'_>, add: i64| -> Result {
+    App::new().function(&FUNCTION, ITEM, move |ctx: &mut Context<'_>, add: i64| -> Result {
         let Item(mut bytes) = ctx.get_or_default(ITEM)?;
         let (count, _) = bytes.split_first_chunk_mut().ok_or_else(short)?;
         let seen = i64::from_le_bytes(*count);

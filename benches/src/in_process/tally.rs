@@ -1,12 +1,12 @@
 //! What the functions count beside their state, and how the two are compared in the end.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::numbers::mix;
 
-/// Threads that count without meeting at one cache line.
-const LANES: usize = 8;
+/// Threads that may count at once.
+const LANES: usize = 32;
 
 /// The content of a message that asks for the state instead of changing it.
 pub(super) const ASK: i64 = -1;
@@ -25,7 +25,8 @@ pub(super) struct Tally {
     pub(super) stopping: AtomicBool,
 }
 
-/// A number that several threads add to.
+/// A number that several threads add to, each in a lane of its own: what is counted for each message must cost next to nothing,
+/// which a locked instruction does not.
 #[derive(Default)]
 pub(super) struct Count([Lane; LANES]);
 
@@ -35,7 +36,8 @@ struct Lane(AtomicU64);
 
 impl Count {
     pub(super) fn add(&self, more: u64) {
-        self.0[lane()].0.fetch_add(more, Ordering::Release);
+        let count = &LANE.with(|lane| &self.0[lane.0]).0;
+        count.store(count.load(Ordering::Relaxed) + more, Ordering::Release);
     }
 
     pub(super) fn get(&self) -> u64 {
@@ -43,18 +45,29 @@ impl Count {
     }
 }
 
-fn lane() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+thread_local! {
+    static LANE: OwnLane = OwnLane::default();
+}
+
+/// Lanes that no thread has.
+static FREE: Mutex<[bool; LANES]> = Mutex::new([true; LANES]);
+
+/// The lane of a thread, as long as it lives.
+struct OwnLane(usize);
+
+impl Default for OwnLane {
+    fn default() -> OwnLane {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = free.iter().position(|free| *free).expect("few threads count at once");
+        free[lane] = false;
+        OwnLane(lane)
     }
-    LANE.with(|lane| {
-        lane.get().unwrap_or_else(|| {
-            let chosen = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
-            lane.set(Some(chosen));
-            chosen
-        })
-    })
+}
+
+impl Drop for OwnLane {
+    fn drop(&mut self) {
+        FREE.lock().unwrap_or_else(PoisonError::into_inner)[self.0] = true;
+    }
 }
 
 /// What instances answered that were asked for their state.

@@ -16,8 +16,8 @@ use super::numbers::number_of;
 use super::tally::{ASK, Count, Tally};
 use crate::table::{mebibytes, quantile_ms};
 
-const ALARM: &str = "bench/alarm";
-const BELL: &str = "bench/bell";
+const ALARM: Name = Name::from_static("bench/alarm");
+const BELL: Name = Name::from_static("bench/bell");
 const RUNG: Cell<i64> = Cell::new("rung");
 
 /// Instances that send the delayed messages.
@@ -65,7 +65,7 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
 
     outcome.compare("timers fired", bench.rung.get(), due);
     let once = vec![1; due as usize];
-    check(&bench.host, &bench.tally, BELL, &once, &mut outcome).await?;
+    check(&bench.host, &bench.tally, &BELL, &once, &mut outcome).await?;
     bench.host.stop().await?;
     Ok(outcome)
 }
@@ -142,8 +142,7 @@ impl Bench {
         timers: u64,
         setting: impl Fn(u64) -> Setting + Send + 'static,
     ) -> anyhow::Result<f64> {
-        let (name, ended, already) =
-            (Name::parse(ALARM)?, self.tally.clone(), self.tally.ended.get());
+        let (name, ended, already) = (ALARM, self.tally.clone(), self.tally.ended.get());
         let over = move || ended.ended.get() - already;
         let make = move |number| (at(&name, number % ALARMS), setting(number).encoded());
         feed(&self.host, source, timers, over, make).await
@@ -151,10 +150,10 @@ impl Bench {
 }
 
 fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> anyhow::Result<App> {
-    let bell = Name::parse(BELL)?;
+    let bell = BELL;
     let (setting, ringing, rung) = (tally.clone(), tally.clone(), rung.clone());
     Ok(App::new()
-        .function(ALARM, (), move |ctx: &mut Context<'_>, alarm: Setting| -> Result {
+        .function(&ALARM, (), move |ctx: &mut Context<'_>, alarm: Setting| -> Result {
             let delay = match alarm.at_ms {
                 0 => FAR,
                 at_ms => Duration::from_millis(at_ms.saturating_sub(now_ms())),
@@ -163,7 +162,7 @@ fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> anyhow::Result<App> {
             setting.ended.add(1);
             Ok(())
         })
-        .function(BELL, RUNG, move |ctx: &mut Context<'_>, add: i64| -> Result {
+        .function(&BELL, RUNG, move |ctx: &mut Context<'_>, add: i64| -> Result {
             if add == ASK {
                 ringing.answers.note(number_of(&ctx.id())?, ctx.get_or_default(RUNG)?);
                 return Ok(());

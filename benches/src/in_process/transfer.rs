@@ -14,7 +14,7 @@ use super::measure::window;
 use super::numbers::{Skew, mix, number_of};
 use super::tally::Tally;
 
-const FUNCTION: &str = "bench/account";
+const FUNCTION: Name = Name::from_static("bench/account");
 const ACCOUNT: Cell<Account> = Cell::new("account");
 
 /// What each account has in the beginning.
@@ -48,8 +48,8 @@ enum Kind {
 
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
-    let name = Name::parse(FUNCTION)?;
-    let app = App::new().function(FUNCTION, ACCOUNT, account(name.clone(), tally.clone()));
+    let name = FUNCTION;
+    let app = App::new().function(&FUNCTION, ACCOUNT, account(name.clone(), tally.clone()));
     let host = Host::start(app, job)?;
     let (ids, ended, from) = (job.ids, tally.clone(), name.clone());
     let make = move |number: u64| {

@@ -5,22 +5,21 @@ use std::collections::VecDeque;
 use statera_model::{Expiration, FunctionType, Millis, StateSpec};
 
 use crate::figures::Counts;
+use crate::graph;
 use crate::input::{NAME_BYTES_MAX, Policy, STATES_PER_FUNCTION_MAX, WARMUP_MS};
-use crate::{graph, keys};
+use crate::keys::KeyPart;
 
 /// A function type. All its instances in a shard share it.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: FunctionType,
-    /// Further copies of its name, for [`Function::take_name`].
-    names: Vec<FunctionType>,
     /// `None` if nobody serves it.
     pub(crate) policy: Option<Policy>,
     /// The states it has declared since the start; only grows.
     pub(crate) states: Vec<StateSpec>,
     /// Their names, and the function's, as keys have them.
-    pub(crate) state_keys: Vec<Box<[u8]>>,
-    pub(crate) key: Box<[u8]>,
+    pub(crate) state_keys: Vec<KeyPart>,
+    pub(crate) key: KeyPart,
     /// Whether any of them expires.
     pub(crate) expires: bool,
     pub(crate) gate: Gate,
@@ -47,12 +46,12 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn new(name: FunctionType, policy: Option<Policy>) -> Function {
+    pub(crate) fn new(name: &FunctionType, policy: Option<Policy>) -> Function {
         Function {
-            key: keys::function(&name),
+            key: KeyPart::function(name),
             state_keys: Vec::new(),
-            names: Vec::new(),
-            name,
+            // Each of its messages names it, and it is never forgotten.
+            name: name.leaked(),
             policy,
             states: Vec::new(),
             expires: false,
@@ -69,22 +68,6 @@ impl Function {
             senders: graph::Counts::default(),
             egresses: graph::Counts::default(),
             counts: Counts::default(),
-        }
-    }
-
-    /// A copy of its name. To make or to drop one is to count references, for which the processor waits until all that it has
-    /// written is in memory; so those of messages that have arrived are used again for those that are sent.
-    #[inline]
-    pub(crate) fn take_name(&mut self) -> FunctionType {
-        self.names.pop().unwrap_or_else(|| self.name.clone())
-    }
-
-    /// A copy of its name is not needed any more.
-    #[inline]
-    pub(crate) fn give_name(&mut self, name: FunctionType) {
-        debug_assert_eq!(name, self.name);
-        if self.names.len() < NAMES_MAX {
-            self.names.push(name);
         }
     }
 
@@ -116,7 +99,7 @@ impl Function {
                         ));
                     }
                     self.expires |= spec.expiration != Expiration::Never;
-                    self.state_keys.push(keys::state_name(&spec.name));
+                    self.state_keys.push(KeyPart::state_name(&spec.name));
                     self.states.push(spec);
                     progress = true;
                 }
@@ -130,9 +113,6 @@ impl Function {
             .to_owned())
     }
 }
-
-/// Copies of the name of a function type that are kept.
-const NAMES_MAX: usize = 64;
 
 fn check_expiration(spec: &StateSpec) -> Result<(), String> {
     match spec.expiration {
@@ -240,22 +220,5 @@ impl Gate {
             Gate::Tripped { .. } => return false,
         };
         was_open && self.is_tripped()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_of_copies_of_a_name_are_kept() {
-        let mut function = Function::new(FunctionType::from_parts("a", "b"), None);
-        for _ in 0..NAMES_MAX + 10 {
-            function.give_name(FunctionType::from_parts("a", "b"));
-        }
-        assert_eq!(function.names.len(), NAMES_MAX);
-        for _ in 0..NAMES_MAX + 10 {
-            assert_eq!(function.take_name(), function.name);
-        }
     }
 }

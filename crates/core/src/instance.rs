@@ -2,11 +2,12 @@
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use statera_model::{Epoch, Id, KeyGroup, Millis, TypedValue};
+use statera_model::{Change, Epoch, Expiration, Id, KeyGroup, Millis, StateSpec, TypedValue};
 
 use crate::arena::Arena;
 use crate::index::Index;
@@ -120,7 +121,7 @@ pub(crate) enum Cells {
 
 impl Cells {
     pub(crate) fn push(&mut self, cell: Cell) {
-        *self = match std::mem::replace(self, Cells::None) {
+        *self = match mem::replace(self, Cells::None) {
             Cells::None => Cells::One(cell),
             Cells::One(first) => Cells::Many(vec![first, cell]),
             Cells::Many(mut cells) => {
@@ -195,6 +196,36 @@ impl Instance {
         }
     }
 
+    /// The function has answered with changes of its states, which must be those that it declares. Each value that was there is
+    /// in `changes` then, so that values are moved once. Returns what the values took before, and what they take now, beside
+    /// the instance.
+    #[inline]
+    pub(crate) fn change(
+        &mut self,
+        changes: &mut [Change],
+        specs: &[StateSpec],
+        now: Millis,
+    ) -> (usize, usize) {
+        let (mut before, mut after) = (0, 0);
+        for Change { place, value } in changes {
+            let (spec, cell) = (&specs[*place], &mut self.cells[*place]);
+            before += cell.heap_bytes();
+            mem::swap(&mut cell.value, value);
+            if let Some(value) = &mut cell.value
+                && !value.is_plain()
+            {
+                *value = stored(value, spec);
+            }
+            after += cell.heap_bytes();
+            cell.last_access = match spec.expiration {
+                Expiration::Never => Millis(0),
+                Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => now,
+            };
+            cell.status = CellStatus::Dirty;
+        }
+        (before, after)
+    }
+
     /// How many of so many states are not read.
     #[inline]
     pub(crate) fn unread(&self, states: usize) -> usize {
@@ -240,6 +271,16 @@ impl Instance {
     }
 }
 
+/// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
+#[cold]
+fn stored(value: &TypedValue, spec: &StateSpec) -> TypedValue {
+    if value.has_value() && !value.is("") {
+        value.clone().detached()
+    } else {
+        TypedValue::new(&spec.typename, value.value())
+    }
+}
+
 /// What the index takes for an instance, roughly.
 const INDEX_BYTES: usize = 14;
 
@@ -263,7 +304,13 @@ impl Instances {
     /// The instance of this function type with this id.
     #[inline]
     pub(crate) fn find(&self, function: u32, id: &Id) -> Option<u32> {
-        self.index.find(self.hash(function, id), |index| self.is(index, function, id))
+        self.find_hashed(self.hash(function, id), function, id)
+    }
+
+    /// As [`Instances::find`], with the hash of what is looked for.
+    #[inline]
+    pub(crate) fn find_hashed(&self, hash: u32, function: u32, id: &Id) -> Option<u32> {
+        self.index.find(hash, |index| self.is(index, function, id))
     }
 
     /// Whether an instance is that of this function type with this id.
@@ -340,7 +387,7 @@ impl Instances {
         })
     }
 
-    /// What an instance takes beside itself has changed by that of one of its values.
+    /// What instances take beside themselves has changed by that of some of their values.
     #[inline]
     pub(crate) fn replaced(&mut self, before: usize, after: usize) {
         self.bytes = self.bytes - before + after;

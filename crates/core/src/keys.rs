@@ -205,49 +205,78 @@ fn push_state(out: &mut Vec<u8>, group: KeyGroup, address: &Address, name: &str)
     push_text(out, name);
 }
 
-/// A function type as keys have it.
-pub(crate) fn function(function: &FunctionType) -> Box<[u8]> {
-    let mut out = Vec::new();
-    push_text(&mut out, function.namespace());
-    push_text(&mut out, function.name());
-    out.into()
+/// A part of many keys, as they have it.
+#[derive(Debug)]
+pub(crate) struct KeyPart {
+    /// At least [`PART_BYTES`], zero behind its end.
+    bytes: Box<[u8]>,
+    length: usize,
 }
 
-/// The name of a state as keys have it.
-pub(crate) fn state_name(name: &str) -> Box<[u8]> {
-    let mut out = Vec::new();
-    push_text(&mut out, name);
-    out.into()
+/// A copy of a known length is quick; most parts are not longer than this.
+const PART_BYTES: usize = 32;
+
+impl KeyPart {
+    pub(crate) fn function(function: &FunctionType) -> KeyPart {
+        let mut out = Vec::new();
+        push_text(&mut out, function.namespace());
+        push_text(&mut out, function.name());
+        KeyPart::of(out)
+    }
+
+    pub(crate) fn state_name(name: &str) -> KeyPart {
+        let mut out = Vec::new();
+        push_text(&mut out, name);
+        KeyPart::of(out)
+    }
+
+    fn of(mut bytes: Vec<u8>) -> KeyPart {
+        let length = bytes.len();
+        bytes.resize(length.max(PART_BYTES), 0);
+        KeyPart { bytes: bytes.into(), length }
+    }
+
+    #[inline]
+    fn append_to(&self, out: &mut Vec<u8>) {
+        match self.bytes.first_chunk::<PART_BYTES>() {
+            Some(few) if self.length <= PART_BYTES => {
+                let end = out.len() + self.length;
+                out.extend_from_slice(few);
+                out.truncate(end);
+            }
+            _ => out.extend_from_slice(&self.bytes),
+        }
+    }
 }
 
-/// Appends the key of a message in a mailbox, most of which is known from [`function`].
+/// Appends the key of a message in a mailbox, whose function type is known.
 #[inline]
 pub(crate) fn push_known_mail(
     out: &mut Vec<u8>,
     group: KeyGroup,
-    function: &[u8],
+    function: &KeyPart,
     id: &Id,
     sequence: u64,
 ) {
     push_start(out, group, MAIL);
-    out.extend_from_slice(function);
-    push_bytes(out, id.as_bytes());
+    function.append_to(out);
+    push_id(out, id);
     out.extend_from_slice(&sequence.to_be_bytes());
 }
 
-/// Appends the key of a state value, most of which is known from [`function`] and [`state_name`].
+/// Appends the key of a state value, whose function type and name are known.
 #[inline]
 pub(crate) fn push_known_state(
     out: &mut Vec<u8>,
     group: KeyGroup,
-    function: &[u8],
+    function: &KeyPart,
     id: &Id,
-    state: &[u8],
+    state: &KeyPart,
 ) {
     push_start(out, group, STATE);
-    out.extend_from_slice(function);
-    push_bytes(out, id.as_bytes());
-    out.extend_from_slice(state);
+    function.append_to(out);
+    push_id(out, id);
+    state.append_to(out);
 }
 
 /// The prefix of all state values of an address.
@@ -340,13 +369,22 @@ fn start(group: KeyGroup, kind: u8) -> Vec<u8> {
 
 fn push_start(out: &mut Vec<u8>, group: KeyGroup, kind: u8) {
     let [high, low] = group.0.to_be_bytes();
-    out.extend([high, low, kind]);
+    out.extend_from_slice(&[high, low, kind]);
+}
+
+#[inline]
+fn push_id(out: &mut Vec<u8>, id: &Id) {
+    if id.as_bytes().contains(&0) {
+        return push_bytes(out, id.as_bytes());
+    }
+    id.append_to(out);
+    out.extend_from_slice(&[0, 0]);
 }
 
 fn push_address(out: &mut Vec<u8>, address: &Address) {
     push_text(out, address.function.namespace());
     push_text(out, address.function.name());
-    push_bytes(out, address.id.as_bytes());
+    push_id(out, &address.id);
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {

@@ -55,10 +55,12 @@ impl Mailbox {
     }
 }
 
-/// The messages of all addresses of a shard.
+/// The messages of all addresses of a shard, and those on their way to them: a message is written once, where it will lie.
 #[derive(Debug, Default)]
 pub(crate) struct Mails {
     slots: Arena<Node>,
+    /// Messages in mailboxes, and the bytes they take.
+    length: usize,
     bytes: usize,
 }
 
@@ -69,9 +71,9 @@ struct Node {
 }
 
 impl Mails {
-    /// All messages waiting.
+    /// All messages in mailboxes.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.length
     }
 
     /// Bytes they take.
@@ -79,11 +81,28 @@ impl Mails {
         self.bytes
     }
 
+    /// Keeps a message for [`Mails::push`] or [`Mails::take`]. Returns its slot.
     #[inline]
-    pub(crate) fn push(&mut self, mailbox: &mut Mailbox, message: Message) {
-        self.bytes += message.bytes();
-        let persisted = message.persisted;
-        let slot = self.slots.insert(Node { message, next: NONE });
+    pub(crate) fn keep(&mut self, caller: Option<Address>, argument: TypedValue) -> u32 {
+        let message = Message { sequence: 0, caller, argument, persisted: false };
+        self.slots.insert(Node { message, next: NONE })
+    }
+
+    /// Takes a message that is kept, and comes to no mailbox.
+    pub(crate) fn take(&mut self, slot: u32) -> Message {
+        self.slots.remove(slot).expect("it is kept").message
+    }
+
+    /// Puts a message that is kept behind all others of a mailbox. `persisted` is whether it is part of a delta. Returns the
+    /// message.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        mailbox: &mut Mailbox,
+        slot: u32,
+        sequence: u64,
+        persisted: bool,
+    ) -> &Message {
         match self.slots.get_mut(mailbox.last) {
             None => mailbox.first = slot,
             Some(last) => last.next = slot,
@@ -93,6 +112,11 @@ impl Mails {
         if !persisted && mailbox.unpersisted == NONE {
             mailbox.unpersisted = slot;
         }
+        let message = &mut self.slots.get_mut(slot).expect("it is kept").message;
+        (message.sequence, message.persisted) = (sequence, persisted);
+        self.length += 1;
+        self.bytes += message.bytes();
+        message
     }
 
     /// Drops the first message of a mailbox that is not empty. Returns what it took in memory, and its sequence if a delta
@@ -104,6 +128,7 @@ impl Mails {
         let (next, bytes) = (node.next, node.message.bytes());
         let written = node.message.persisted.then_some(node.message.sequence);
         self.slots.discard(first);
+        self.length -= 1;
         self.bytes -= bytes;
         mailbox.first = next;
         mailbox.length -= 1;
@@ -178,8 +203,9 @@ impl Mails {
 mod tests {
     use super::*;
 
-    fn message(sequence: u64, persisted: bool) -> Message {
-        Message { sequence, caller: None, argument: TypedValue::new("a/b", b""), persisted }
+    fn push(mails: &mut Mails, mailbox: &mut Mailbox, sequence: u64, persisted: bool) {
+        let slot = mails.keep(None, TypedValue::new("a/b", b""));
+        assert_eq!(mails.push(mailbox, slot, sequence, persisted).sequence, sequence);
     }
 
     fn sequences(mails: &Mails, mailbox: &Mailbox) -> Vec<u64> {
@@ -190,10 +216,10 @@ mod tests {
     fn each_mailbox_keeps_its_own_messages_in_order() {
         let (mut mails, mut a, mut b) = (Mails::default(), Mailbox::EMPTY, Mailbox::EMPTY);
         for sequence in 0..6 {
-            mails.push(if sequence % 2 == 0 { &mut a } else { &mut b }, message(sequence, false));
+            push(&mut mails, if sequence % 2 == 0 { &mut a } else { &mut b }, sequence, false);
         }
         mails.drop_first(&mut a);
-        mails.push(&mut b, message(6, false));
+        push(&mut mails, &mut b, 6, false);
         assert_eq!((sequences(&mails, &a), sequences(&mails, &b)), (vec![2, 4], vec![1, 3, 5, 6]));
         assert_eq!((a.len(), b.len(), mails.len()), (2, 4, 6));
         for mailbox in [&mut a, &mut b] {
@@ -203,8 +229,19 @@ mod tests {
         }
         assert!(a.is_empty() && b.is_empty());
         assert_eq!((mails.len(), mails.bytes()), (0, 0));
-        mails.push(&mut a, message(7, false));
+        push(&mut mails, &mut a, 7, false);
         assert_eq!(sequences(&mails, &a), [7]);
+    }
+
+    #[test]
+    fn a_message_that_is_kept_counts_when_it_comes_to_a_mailbox() {
+        let (mut mails, mut mailbox) = (Mails::default(), Mailbox::EMPTY);
+        let first = mails.keep(None, TypedValue::new("a/b", b"1"));
+        let second = mails.keep(None, TypedValue::new("a/b", b"2"));
+        assert_eq!((mails.len(), mails.bytes()), (0, 0));
+        assert_eq!(mails.take(first).argument.value(), b"1");
+        mails.push(&mut mailbox, second, 1, false);
+        assert_eq!((mails.len(), mails.first(&mailbox).unwrap().argument.value()), (1, &b"2"[..]));
     }
 
     #[test]
@@ -216,12 +253,12 @@ mod tests {
             seen
         };
         for (sequence, persisted) in [(0, true), (1, false), (2, true), (3, false)] {
-            mails.push(&mut mailbox, message(sequence, persisted));
+            push(&mut mails, &mut mailbox, sequence, persisted);
         }
         assert_eq!(persist(&mut mails, &mut mailbox), [1, 3]);
         assert_eq!(persist(&mut mails, &mut mailbox), []);
-        mails.push(&mut mailbox, message(4, false));
-        mails.push(&mut mailbox, message(5, false));
+        push(&mut mails, &mut mailbox, 4, false);
+        push(&mut mails, &mut mailbox, 5, false);
         for written in [Some(0), Some(1), Some(2), Some(3), None] {
             assert_eq!(mails.drop_first(&mut mailbox).1, written);
         }

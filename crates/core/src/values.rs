@@ -39,7 +39,7 @@ impl StateValue {
     #[inline]
     pub(crate) fn push(out: &mut Vec<u8>, last_access: Millis, value: &TypedValue) {
         push_number(out, last_access.0);
-        out.extend_from_slice(value.encoded());
+        value.append_to(out);
     }
 
     /// Reads it.
@@ -65,7 +65,7 @@ pub struct Mail {
 impl Mail {
     pub(crate) fn push(out: &mut Vec<u8>, caller: Option<&Address>, argument: &TypedValue) {
         push_caller(out, caller);
-        out.extend_from_slice(argument.encoded());
+        argument.append_to(out);
     }
 
     /// Reads it.
@@ -377,6 +377,7 @@ impl DeadLetter {
     }
 }
 
+#[inline]
 pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -391,9 +392,10 @@ pub(crate) fn push_blob(out: &mut Vec<u8>, blob: &[u8]) {
 }
 
 fn push_address(out: &mut Vec<u8>, address: &Address) {
-    for text in [address.function.namespace(), address.function.name(), &address.id] {
-        push_blob(out, text.as_bytes());
-    }
+    push_blob(out, address.function.namespace().as_bytes());
+    push_blob(out, address.function.name().as_bytes());
+    push_number(out, address.id.len() as u64);
+    address.id.append_to(out);
 }
 
 fn push_caller(out: &mut Vec<u8>, caller: Option<&Address>) {

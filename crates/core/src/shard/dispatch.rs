@@ -213,6 +213,7 @@ impl Shard {
     }
 
     /// Begins an attempt: reads what state is missing, or invokes at once.
+    #[inline]
     fn begin(&mut self, index: u32) {
         self.attempt += 1;
         let attempt = self.attempt;
@@ -225,11 +226,17 @@ impl Shard {
         self.in_flight += 1;
         self.inline += usize::from(function.is_inline());
         instance.marks.set(Marks::REFERENCED);
-        instance.phase = Phase::Loading { attempt };
-        if instance.unread(function.states.len()) == 0 {
-            return self.invoke(index, attempt);
+        let states = function.states.len();
+        if instance.unread(states) > 0 {
+            instance.phase = Phase::Loading { attempt };
+            self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
+        } else if function.expires || instance.mailbox.len() > 1 {
+            self.invoke(index, attempt);
+        } else {
+            function.counts.invocations += 1;
+            instance.phase = Phase::Running { attempt, batch: 1, states: states as u16 };
+            self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
         }
-        self.effects.push(Effect::Load(InvocationId { instance: index, attempt }));
     }
 
     pub(super) fn loaded(&mut self, id: InvocationId, values: Vec<Option<StateValue>>) {
@@ -294,19 +301,15 @@ impl Shard {
     }
 
     fn invoke(&mut self, index: u32, attempt: u64) {
-        let mut instance = self.instances.get_mut(index);
-        let function = &mut self.functions[instance.function as usize];
+        let number = self.instances.get(index).function;
+        let function = &mut self.functions[number as usize];
         function.counts.invocations += 1;
         let states = function.states.len() as u16;
-        let (mut batch, expires) = (1, function.expires);
-        if expires || instance.mailbox.len() > 1 {
-            if expires {
-                self.age(index);
-            }
-            batch = self.batch(index);
-            instance = self.instances.get_mut(index);
+        if function.expires {
+            self.age(index);
         }
-        instance.phase = Phase::Running { attempt, batch, states };
+        let batch = self.batch(index);
+        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
         self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
     }
 

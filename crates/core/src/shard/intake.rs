@@ -6,7 +6,7 @@ use bytes::Bytes;
 use statera_model::{Address, KeyGroup};
 use statera_ports::{Answer, Refusal, Request, SourceBatch, SourceId, SourceRecord};
 
-use super::reply::too_long;
+use super::reply::check_length;
 use super::{Shard, call_id};
 use crate::input::{
     ADDRESS_BYTES_MAX, Effect, FUNCTION_TYPES_MAX, NAME_BYTES_MAX, RequestKind, Ticket,
@@ -75,7 +75,7 @@ impl Shard {
 
     fn refusal(&mut self, target: &Address, has_key: bool) -> Option<Refusal> {
         let limits = self.config.limits;
-        if too_long(target).is_some() {
+        if check_length(target).is_err() {
             return Some(Refusal::TooLong { bytes_max: ADDRESS_BYTES_MAX });
         }
         if self.functions.len() >= FUNCTION_TYPES_MAX
@@ -155,7 +155,7 @@ impl Shard {
                 SourceRecord::Message { targets, argument, trace } => {
                     self.traces.set_current(trace.map(|trace| *trace));
                     for target in targets {
-                        if let Some(reason) = too_long(&target) {
+                        if let Err(reason) = check_length(&target) {
                             let record = argument.to_encoded();
                             self.bury_record(
                                 group,

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use statera_model::{
-    Address, Epoch, FunctionType, KeyGroup, LocalReply, Millis, TraceContext, TypedValue,
+    Address, Epoch, FunctionType, Id, KeyGroup, LocalReply, Millis, TraceContext, TypedValue,
 };
 use statera_ports::DeadLetterId;
 
@@ -70,7 +70,7 @@ pub struct Shard {
     troubles: BTreeMap<u32, Trouble>,
     mails: Mails,
     /// Messages for addresses of this shard, on their way to their mailboxes.
-    local: Vec<PeerMessage>,
+    local: Vec<Sent>,
     /// Invocations in flight that end before the next input of any other kind.
     inline: usize,
     traces: Traces,
@@ -109,6 +109,20 @@ pub struct Shard {
     now: Millis,
     effects: Vec<Effect>,
 }
+
+/// A message on its way to a mailbox of its shard.
+struct Sent {
+    /// Where it is kept.
+    slot: u32,
+    /// Its target: the number of the type, and the id. It is [`ANSWER`] if that is a call.
+    function: u32,
+    id: Id,
+    /// Of the two of them.
+    hash: u32,
+}
+
+/// Stands for the function type of waiting calls, which is none that functions serve.
+const ANSWER: u32 = u32::MAX;
 
 /// Why to look at something at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +171,7 @@ impl Shard {
         assert!(config.shard < config.shards && config.key_groups > 0);
         let seed = config.hash_seed;
         Shard {
-            call_function: FunctionType::parse(CALL_FUNCTION).expect("a name"),
+            call_function: FunctionType::from_static(CALL_FUNCTION),
             functions: Vec::new(),
             function_index: HashMap::with_hasher(FixedState::with_seed(seed)),
             last_function: 0,
@@ -248,7 +262,9 @@ impl Shard {
     ) {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.effects, effects);
-        self.replied(invocation, reply, Bytes::new());
+        if let Err(reason) = self.replied(invocation, reply) {
+            self.rejected(invocation, reason, Bytes::new());
+        }
         // While others that have begun wait for the thread, nobody else can begin.
         if self.inline == 0 {
             self.go_on_with_others();
@@ -377,15 +393,19 @@ impl Shard {
     }
 
     /// Sends a message to where it belongs: into a mailbox of this shard, or to another shard.
-    #[inline]
+    #[inline(always)]
     fn route(&mut self, target: Address, caller: Option<Address>, argument: TypedValue) {
         let alone = self.config.shards == 1;
         let shard = if alone { self.config.shard } else { self.owner(self.group(&target)) };
-        let message = PeerMessage { target, caller, argument };
         if shard == self.config.shard {
             self.traces.sent(self.local.len());
-            self.local.push(message);
+            let Address { function, id } = target;
+            let function = self.function_or_answer(&function);
+            let hash = self.instances.hash(function, &id);
+            let slot = self.mails.keep(caller, argument);
+            self.local.push(Sent { slot, function, id, hash });
         } else {
+            let message = PeerMessage { target, caller, argument };
             let item = match self.traces.current() {
                 None => PeerItem::Message(Box::new(message)),
                 Some(trace) => PeerItem::Traced(Box::new((message, trace))),
@@ -402,60 +422,46 @@ impl Shard {
         }
         let mut local = std::mem::take(&mut self.local);
         let mut place = 0;
-        while !local.is_empty() {
-            let count = local.len().min(LOCAL_MAX);
-            let guesses = self.look_up(&local[..count]);
-            for (message, guess) in local.drain(..count).zip(guesses) {
+        for some in local.chunks(LOCAL_MAX) {
+            let guesses = self.look_up(some);
+            for (sent, guess) in some.iter().zip(guesses) {
                 self.traces.arrives(place);
-                self.receive_at(guess, message);
+                self.arrive(sent, guess);
                 place += 1;
             }
         }
         self.traces.all_arrived();
+        local.clear();
         self.local = local;
     }
 
-    /// Guesses for which instance of which function type each message is. In each of these loops all that is looked at is
-    /// fetched at once, because nothing in it waits for what the turn before has found.
-    fn look_up(&mut self, messages: &[PeerMessage]) -> [Option<(u32, u32)>; LOCAL_MAX] {
-        let mut types = [(0, 0); LOCAL_MAX];
-        for (message, place) in messages.iter().zip(&mut types) {
-            let function = self.function(&message.target.function);
-            *place = (function, self.instances.hash(function, &message.target.id));
-        }
-        let types = &types[..messages.len()];
-        for (_, hash) in types {
-            self.instances.touch_index(*hash);
+    /// Guesses for which instance each message is. In each of these loops all that is looked at is fetched at once, because
+    /// nothing in it waits for what the turn before has found.
+    fn look_up(&self, messages: &[Sent]) -> [Option<u32>; LOCAL_MAX] {
+        for sent in messages {
+            self.instances.touch_index(sent.hash);
         }
         let mut found = [None; LOCAL_MAX];
-        for ((function, hash), found) in types.iter().zip(&mut found) {
-            *found = self.instances.guess(*hash).map(|index| (index, *function));
+        for (sent, found) in messages.iter().zip(&mut found) {
+            *found = self.instances.guess(sent.hash);
         }
-        for (index, _) in found.iter().flatten() {
+        for index in found.iter().flatten() {
             self.instances.touch(*index);
         }
         found
     }
 
-    /// As [`Shard::receive`], with a guess which instance of which function type it is for.
+    /// A message comes to its mailbox, probably that of the instance that was guessed.
     #[inline]
-    fn receive_at(
-        &mut self,
-        guess: Option<(u32, u32)>,
-        PeerMessage { target, caller, argument }: PeerMessage,
-    ) {
-        match guess {
-            Some((index, function))
-                if self.instances.is(index, function, &target.id)
-                    && target.function != self.call_function =>
-            {
-                self.sequence += 1;
-                let sequence = self.sequence;
-                self.enqueue(index, Message { sequence, caller, argument, persisted: false });
-                self.functions[function as usize].give_name(target.function);
-            }
-            _ => self.receive(target, caller, argument, None),
-        }
+    fn arrive(&mut self, sent: &Sent, guess: Option<u32>) {
+        let Sent { slot, function, id, hash } = sent;
+        self.sequence += 1;
+        let index = match guess {
+            Some(index) if self.instances.is(index, *function, id) => index,
+            _ if *function == ANSWER => return self.take_answer(*slot, id),
+            _ => self.instance_of(*function, id, *hash),
+        };
+        self.enter(index, *slot, self.sequence, false);
     }
 
     fn peer_message(&mut self, from: u16, message: PeerMessage) {
@@ -491,8 +497,16 @@ impl Shard {
             self.answerers.count(caller.as_ref().map(|caller| &caller.function));
             return self.receive_answer(&target, argument, persisted.then_some(sequence));
         }
-        let index = self.instance(target);
-        self.enqueue(index, Message { sequence, caller, argument, persisted });
+        let index = self.instance(&target);
+        let slot = self.mails.keep(caller, argument);
+        self.enter(index, slot, sequence, persisted);
+    }
+
+    /// A message of this shard for somebody who waits for it.
+    fn take_answer(&mut self, slot: u32, call: &Id) {
+        let Message { caller, argument, .. } = self.mails.take(slot);
+        self.answerers.count(caller.as_ref().map(|caller| &caller.function));
+        self.answer(call, statera_ports::Answer::Value(argument));
     }
 
     /// `written` is the sequence under which a delta has it.
@@ -504,53 +518,48 @@ impl Shard {
         self.answer(&call.id, statera_ports::Answer::Value(argument));
     }
 
+    /// A message that is kept comes into a mailbox.
     #[inline]
-    fn enqueue(&mut self, index: u32, message: Message) {
+    fn enter(&mut self, index: u32, slot: u32, sequence: u64, persisted: bool) {
         let instance = self.instances.get_mut(index);
-        self.traces.enters(message.sequence);
+        self.traces.enters(sequence);
         let number = instance.function;
-        let (bytes, persisted) = (message.bytes(), message.persisted);
         let function = &mut self.functions[number as usize];
+        let message = self.mails.push(&mut instance.mailbox, slot, sequence, persisted);
         function.senders.count(message.caller.as_ref().map(|caller| &caller.function));
-        self.mails.push(&mut instance.mailbox, message);
-        instance.marks.set(Marks::REFERENCED);
-        function.mail_bytes += bytes;
+        function.mail_bytes += message.bytes();
         function.counts.entered += 1;
+        instance.marks.set(Marks::REFERENCED);
         if !persisted && instance.mark_dirty(self.epoch) {
             self.dirty.push(index);
         }
         if instance.phase == Phase::Idle {
             instance.phase = Phase::Queued;
             function.ready.push_back(index);
-            self.list(number);
+            if !function.listed {
+                function.listed = true;
+                self.listed.push_back(number);
+            }
         }
     }
 
     /// Takes the first messages out of a mailbox: they have had their effect.
     fn take_mail(&mut self, index: u32, count: usize) {
-        if self.traces.any_mail() {
-            self.forget_traces(index, count);
-        }
+        self.forget_traces(index, count);
         let instance = self.instances.get_mut(index);
-        let mut bytes = 0;
-        for _ in 0..count {
-            let (taken, written) = self.mails.drop_first(&mut instance.mailbox);
-            bytes += taken;
-            if let Some(sequence) = written {
-                self.pending.delete_written(|key| {
-                    let function = &self.functions[instance.function as usize];
-                    let (group, id) = (instance.group, &instance.id);
-                    keys::push_known_mail(key, group, &function.key, id, sequence);
-                });
-            }
-        }
         let function = &mut self.functions[instance.function as usize];
-        function.mail_bytes -= bytes;
-        function.counts.left += count as u64;
+        take_mail(&mut self.mails, &mut self.pending, function, instance, count);
+    }
+
+    #[inline]
+    fn forget_traces(&mut self, index: u32, count: usize) {
+        if self.traces.any_mail() {
+            self.forget_traces_of(index, count);
+        }
     }
 
     #[cold]
-    fn forget_traces(&mut self, index: u32, count: usize) {
+    fn forget_traces_of(&mut self, index: u32, count: usize) {
         let mailbox = &self.instances.get(index).mailbox;
         for message in self.mails.iter(mailbox).take(count) {
             self.traces.leaves(message.sequence);
@@ -565,14 +574,23 @@ impl Shard {
     }
 
     /// The index of an address, which comes into memory if it was not there.
-    #[inline]
-    fn instance(&mut self, address: Address) -> u32 {
+    fn instance(&mut self, address: &Address) -> u32 {
         let function = self.function(&address.function);
         if let Some(index) = self.instances.find(function, &address.id) {
             return index;
         }
-        let group = self.group(&address);
-        self.instances.insert(address.id, group, function)
+        let group = self.group(address);
+        self.instances.insert(address.id.clone(), group, function)
+    }
+
+    /// As [`Shard::instance`], for an address that is no call, by the number of its type, its id, and the hash of both.
+    #[cold]
+    fn instance_of(&mut self, function: u32, id: &Id, hash: u32) -> u32 {
+        if let Some(index) = self.instances.find_hashed(hash, function, id) {
+            return index;
+        }
+        let group = KeyGroup::of(id, self.config.key_groups);
+        self.instances.insert(id.clone(), group, function)
     }
 
     /// The index of an address that is in memory.
@@ -589,6 +607,12 @@ impl Shard {
         self.other_function(name)
     }
 
+    /// As [`Shard::function`], and [`ANSWER`] for that of waiting calls.
+    #[inline]
+    fn function_or_answer(&mut self, name: &FunctionType) -> u32 {
+        if *name == self.call_function { ANSWER } else { self.function(name) }
+    }
+
     fn other_function(&mut self, name: &FunctionType) -> u32 {
         if let Some(index) = self.function_index.get(name) {
             self.last_function = *index;
@@ -596,8 +620,9 @@ impl Shard {
         }
         let index = u32::try_from(self.functions.len()).expect("fewer than 2^32 function types");
         let policy = (self.config.directory)(name);
-        self.functions.push(Function::new(name.clone(), policy));
-        self.function_index.insert(name.clone(), index);
+        let function = Function::new(name, policy);
+        self.function_index.insert(function.name.clone(), index);
+        self.functions.push(function);
         self.apply_halt(index);
         index
     }
@@ -645,6 +670,28 @@ impl Shard {
             assert_eq!(counted, (function.in_flight, function.mail_bytes), "{:?}", function.name);
         }
     }
+}
+
+/// Takes the first messages out of the mailbox of an instance of this function type.
+#[inline]
+fn take_mail(
+    mails: &mut Mails,
+    pending: &mut Pending,
+    function: &mut Function,
+    instance: &mut Instance,
+    count: usize,
+) {
+    for _ in 0..count {
+        let (bytes, written) = mails.drop_first(&mut instance.mailbox);
+        function.mail_bytes -= bytes;
+        if let Some(sequence) = written {
+            pending.delete_written(|key| {
+                let (group, id) = (instance.group, &instance.id);
+                keys::push_known_mail(key, group, &function.key, id, sequence);
+            });
+        }
+    }
+    function.counts.left += count as u64;
 }
 
 /// The key group of an address. Waiting calls name theirs.

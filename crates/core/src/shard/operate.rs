@@ -71,7 +71,7 @@ impl Shard {
     /// Marks an address to be paused when its turn comes; at once if nothing is in flight.
     pub(super) fn hold(&mut self, ticket: Ticket, address: Address, reason: Arc<str>) {
         let key = Key::Paused(address.clone());
-        let index = self.instance(address);
+        let index = self.instance(&address);
         let instance = self.instances.get_mut(index);
         if instance.phase == Phase::Paused || instance.marks.has(Marks::HELD) {
             self.effects.push(Effect::Unknown(ticket));

@@ -1,19 +1,18 @@
 //! What a function answered: checked as a whole, then applied as a whole.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use statera_model::{
-    Address, Change, Delayed, Egress, Expiration, Failure, FailureKind, Id, KeyGroup, LocalReply,
-    Millis, Mutation, Outcome, Reply, StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
+    Address, Change, Delayed, Egress, Failure, FailureKind, Id, KeyGroup, LocalReply, Mutation,
+    Outcome, Reply, StateChange, StateSpec, TypedValue, UNSET_TYPENAME,
 };
 
-use super::Shard;
+use super::{Shard, take_mail};
 use crate::functions::Function;
 use crate::input::{ADDRESS_BYTES_MAX, EgressRecord, InvocationId, NAME_BYTES_MAX};
-use crate::instance::{CellStatus, Instance, Marks, Phase};
+use crate::instance::{Instance, Marks, Phase};
 use crate::keys::DelayedKey;
 use crate::values::DelayedParts;
 
@@ -25,53 +24,77 @@ impl Shard {
             Outcome::Incomplete(asked) => self.incomplete(id, asked, states.into(), request),
             Outcome::Complete(reply) => {
                 let sent = &self.functions[instance.function as usize].states[..states.into()];
-                match placed(reply, sent) {
-                    Ok(mut reply) => self.replied(id, &mut reply, request),
-                    Err(reason) => self.rejected(id, reason, request),
+                let applied = match placed(reply, sent) {
+                    Ok(mut reply) => self.replied(id, &mut reply),
+                    Err(reason) => Err(reason),
+                };
+                if let Err(reason) = applied {
+                    self.rejected(id, reason, request);
                 }
             }
         }
     }
 
-    /// Takes everything out of a reply, all or none of which is applied.
-    pub(super) fn replied(&mut self, id: InvocationId, reply: &mut LocalReply, request: Bytes) {
+    /// Takes everything out of a reply and applies it; or nothing, and says why.
+    pub(super) fn replied(
+        &mut self,
+        id: InvocationId,
+        reply: &mut LocalReply,
+    ) -> Result<(), String> {
         let instance = self.instances.attempt(id.instance, id.attempt);
         let Some((instance, batch, states)) = instance.and_then(Instance::running) else {
-            return *reply = LocalReply::default();
+            *reply = LocalReply::default();
+            return Ok(());
         };
         let sent = &self.functions[instance.function as usize].states[..states];
-        if let Some(reason) = self.refused(&instance.id, sent, reply) {
+        if let Err(reason) = self.refused(&instance.id, sent, reply) {
             *reply = LocalReply::default();
-            return self.rejected(id, reason, request);
+            return Err(reason);
         }
-        self.change(id.instance, &mut reply.changes);
-        self.send_all(id.instance, reply);
-        self.take_mail(id.instance, batch);
-        self.succeeded(id.instance, batch);
+        self.forget_traces(id.instance, batch);
+        self.succeeded(id.instance, batch, reply);
+        Ok(())
     }
 
-    /// An attempt has succeeded: its place is free, and the address goes on with the next batch, if there is one.
-    fn succeeded(&mut self, index: u32, batch: usize) {
+    /// An attempt has succeeded: what the function did happens, its place is free, and the address goes on with the next batch,
+    /// if there is one.
+    fn succeeded(&mut self, index: u32, batch: usize, reply: &mut LocalReply) {
         let instance = self.instances.get_mut(index);
-        let number = instance.function;
+        let (number, group) = (instance.function, instance.group);
         let function = &mut self.functions[number as usize];
+        let (before, after) = instance.change(&mut reply.changes, &function.states, self.now);
+        if !reply.changes.is_empty() && instance.mark_dirty(self.epoch) {
+            self.dirty.push(index);
+        }
+        reply.changes.clear();
+        take_mail(&mut self.mails, &mut self.pending, function, instance, batch);
+        let sender = sends(reply)
+            .then(|| Address { function: function.name.clone(), id: instance.id.clone() });
         let is_back = function.gate.answered();
         function.last_success = Some(self.now);
         function.in_flight -= 1;
         self.in_flight -= 1;
         self.inline -= usize::from(function.is_inline());
-        if instance.marks.has(Marks::TROUBLED) {
-            self.recovered(index, batch);
-            self.go_on(index);
-        } else if instance.mailbox.is_empty() {
+        let was_troubled = instance.marks.has(Marks::TROUBLED);
+        if instance.mailbox.is_empty() {
             instance.phase = Phase::Idle;
         } else {
             instance.phase = Phase::Queued;
             function.ready.push_back(index);
         }
-        self.list(number);
+        if !function.listed && !function.ready.is_empty() {
+            function.listed = true;
+            self.listed.push_back(number);
+        }
+        self.instances.replaced(before, after);
+        if was_troubled {
+            self.recovered(index, batch);
+        }
         if is_back {
             self.tell_answering(index);
+        }
+        if let Some(sender) = sender {
+            self.send_all(sender, group, number, reply);
         }
     }
 
@@ -94,59 +117,58 @@ impl Shard {
         &mut self.functions[function as usize]
     }
 
-    fn rejected(&mut self, id: InvocationId, reason: String, request: Bytes) {
+    pub(super) fn rejected(&mut self, id: InvocationId, reason: String, request: Bytes) {
         let failure = Failure::new(FailureKind::Rejected, reason);
         self.failed(id, &failure, request);
     }
 
-    /// Why a reply can't be applied, if it can't.
-    fn refused(&self, id: &Id, sent: &[StateSpec], reply: &LocalReply) -> Option<String> {
+    /// Says why a reply can't be applied, if it can't.
+    #[inline]
+    fn refused(&self, id: &Id, sent: &[StateSpec], reply: &LocalReply) -> Result<(), String> {
         for message in &reply.messages {
-            if let Some(reason) = too_long(&message.target) {
-                return Some(reason);
-            }
+            check_length(&message.target)?;
         }
         for change in &reply.changes {
-            if let Some(reason) = refused_change(sent, change) {
-                return Some(reason);
-            }
+            check_change(sent, change)?;
         }
-        if !reply.delayed.is_empty()
-            && let Some(reason) = self.refused_delays(id, &reply.delayed)
-        {
-            return Some(reason);
+        if reply.delayed.is_empty() && reply.egress.is_empty() {
+            return Ok(());
         }
-        reply.egress.iter().find_map(|record| {
-            let accepts = match self.config.egresses.get(&record.egress) {
-                Some(accepts) => accepts,
-                None => return Some(format!("there is no egress `{}`", record.egress)),
-            };
-            let refusal = accepts(&record.argument).err()?;
-            Some(format!("egress `{}` refuses a record: {refusal}", record.egress))
-        })
+        self.check_delays(id, &reply.delayed)?;
+        self.check_egress(&reply.egress)
     }
 
-    fn refused_delays(&self, sender_id: &Id, delayed: &[Delayed]) -> Option<String> {
+    fn check_egress(&self, egress: &[Egress]) -> Result<(), String> {
+        for record in egress {
+            let Some(accepts) = self.config.egresses.get(&record.egress) else {
+                return Err(format!("there is no egress `{}`", record.egress));
+            };
+            accepts(&record.argument).map_err(|refusal| {
+                format!("egress `{}` refuses a record: {refusal}", record.egress)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_delays(&self, sender_id: &Id, delayed: &[Delayed]) -> Result<(), String> {
         let mut tokens: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
         for entry in delayed {
-            if let Delayed::Send { message, .. } = entry
-                && let Some(reason) = too_long(&message.target)
-            {
-                return Some(reason);
+            if let Delayed::Send { message, .. } = entry {
+                check_length(&message.target)?;
             }
             match entry {
                 Delayed::Send { delay_ms, .. } if *delay_ms < 0 => {
-                    return Some(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
+                    return Err(format!("a message is delayed by {delay_ms} ms; hint: 0 or more"));
                 }
                 Delayed::Send { token: Some(token), .. } if token.len() > NAME_BYTES_MAX => {
-                    return Some(format!(
+                    return Err(format!(
                         "a cancellation token is longer than {NAME_BYTES_MAX} bytes"
                     ));
                 }
                 Delayed::Send { token: Some(token), .. } => {
                     let pending = tokens.insert(token, true);
                     if pending.unwrap_or_else(|| self.delays.is_pending(sender_id, token)) {
-                        return Some(format!(
+                        return Err(format!(
                             "cancellation token `{token}` is already used by a pending delayed \
                              message of id `{sender_id}`; hint: cancel it first"
                         ));
@@ -154,45 +176,35 @@ impl Shard {
                 }
                 Delayed::Send { token: None, .. } => {}
                 Delayed::Cancel { token } if token.is_empty() => {
-                    return Some("a cancellation has an empty token".to_owned());
+                    return Err("a cancellation has an empty token".to_owned());
                 }
                 Delayed::Cancel { token } => drop(tokens.insert(token, false)),
             }
         }
-        None
+        Ok(())
     }
 
-    #[inline]
-    fn send_all(&mut self, index: u32, reply: &mut LocalReply) {
+    fn send_all(&mut self, sender: Address, group: KeyGroup, number: u32, reply: &mut LocalReply) {
         let LocalReply { messages, delayed, egress, .. } = reply;
-        if messages.is_empty() && delayed.is_empty() && egress.is_empty() {
-            return;
-        }
-        let instance = self.instances.get(index);
-        let (group, function) = (instance.group, instance.function);
-        let name = self.functions[function as usize].take_name();
-        let sender = Address { function: name, id: instance.id.clone() };
         // Nothing but messages for other shards becomes an effect here.
         let (sent, effects) = (messages.len(), self.effects.len());
-        // The last message takes the sender along, unless that is needed.
-        let last = if delayed.is_empty() { messages.pop() } else { None };
-        // Most of these are empty.
-        if !messages.is_empty() {
-            for message in messages.drain(..) {
+        // Most often there is one.
+        while messages.len() > 1 {
+            for message in messages.drain(..sent - 1) {
                 self.route(message.target, Some(sender.clone()), message.argument);
             }
         }
         if !delayed.is_empty() {
-            self.send_later(&sender, group, function, delayed);
+            self.send_later(&sender, group, number, delayed);
         }
         if !egress.is_empty() {
-            self.emit(group, function, egress);
+            self.emit(group, number, egress);
         }
-        if let Some(message) = last {
-            self.route(message.target, Some(sender), message.argument);
+        if let Some(last) = messages.pop() {
+            self.route(last.target, Some(sender), last.argument);
         }
         let out_remote = self.effects.len() - effects;
-        let counts = &mut self.functions[function as usize].counts;
+        let counts = &mut self.functions[number as usize].counts;
         counts.out_local += (sent - out_remote) as u64;
         counts.out_remote += out_remote as u64;
     }
@@ -237,37 +249,12 @@ impl Shard {
             self.releases.egress.push(record);
         }
     }
+}
 
-    fn change(&mut self, index: u32, changes: &mut Vec<Change>) {
-        if changes.is_empty() {
-            return;
-        }
-        let instance = self.instances.get_mut(index);
-        let specs = &self.functions[instance.function as usize].states;
-        let (mut before, mut after) = (0, 0);
-        for Change { place, value } in &mut *changes {
-            let (spec, cell) = (&specs[*place], &mut instance.cells[*place]);
-            before += cell.heap_bytes();
-            // The value that was there leaves with the reply: so each is moved once.
-            mem::swap(&mut cell.value, value);
-            if let Some(value) = &mut cell.value
-                && !value.is_plain()
-            {
-                *value = stored(value, spec);
-            }
-            after += cell.heap_bytes();
-            cell.last_access = match spec.expiration {
-                Expiration::Never => Millis(0),
-                Expiration::AfterWrite { .. } | Expiration::AfterInvoke { .. } => self.now,
-            };
-            cell.status = CellStatus::Dirty;
-        }
-        changes.clear();
-        if instance.mark_dirty(self.epoch) {
-            self.dirty.push(index);
-        }
-        self.instances.replaced(before, after);
-    }
+/// Whether a reply does anything beside changing state.
+#[inline]
+fn sends(reply: &LocalReply) -> bool {
+    !(reply.messages.is_empty() && reply.delayed.is_empty() && reply.egress.is_empty())
 }
 
 /// A reply with the places of the states that it names. `sent` are those whose values were sent with the request.
@@ -289,37 +276,38 @@ fn placed(reply: Reply, sent: &[StateSpec]) -> Result<LocalReply, String> {
     Ok(LocalReply { messages, delayed, egress, changes })
 }
 
-/// Why a state can't be changed like this, if it can't. `sent` are those whose values were sent with the request.
+/// Says why a state can't be changed like this, if it can't. `sent` are those whose values were sent with the request.
 #[inline]
-fn refused_change(sent: &[StateSpec], Change { place, value }: &Change) -> Option<String> {
+fn check_change(sent: &[StateSpec], Change { place, value }: &Change) -> Result<(), String> {
     match (sent.get(*place), value) {
-        (Some(_), None) => None,
-        (Some(spec), Some(value)) if value.is(&spec.typename) => None,
-        (Some(spec), Some(value)) => misfit(spec, value),
-        (None, _) => Some(format!("state number {place} is changed, but was not declared")),
+        (Some(_), None) => Ok(()),
+        (Some(spec), Some(value)) if value.is(&spec.typename) => Ok(()),
+        (Some(spec), Some(value)) => check_typename(spec, value),
+        (None, _) => Err(format!("state number {place} is changed, but was not declared")),
     }
 }
 
 #[cold]
-fn misfit(spec: &StateSpec, value: &TypedValue) -> Option<String> {
+fn check_typename(spec: &StateSpec, value: &TypedValue) -> Result<(), String> {
     let typename = typename(value);
-    (*typename != *spec.typename).then(|| {
-        format!(
-            "state `{}` is declared as `{}`, but set to a value of type `{typename}`",
-            spec.name, spec.typename
-        )
-    })
+    if *typename == *spec.typename {
+        return Ok(());
+    }
+    Err(format!(
+        "state `{}` is declared as `{}`, but set to a value of type `{typename}`",
+        spec.name, spec.typename
+    ))
 }
 
-/// Why an address can't be part of a key, if it can't.
+/// Says why an address can't be part of a key, if it can't.
 #[inline]
-pub(super) fn too_long(address: &Address) -> Option<String> {
+pub(super) fn check_length(address: &Address) -> Result<(), String> {
     let bytes = address.function.as_str().len() + address.id.len();
-    (bytes > ADDRESS_BYTES_MAX).then(|| longer(address, bytes))
+    if bytes > ADDRESS_BYTES_MAX { Err(too_long(address, bytes)) } else { Ok(()) }
 }
 
 #[cold]
-fn longer(address: &Address, bytes: usize) -> String {
+fn too_long(address: &Address, bytes: usize) -> String {
     let start: String = address.id.chars().take(40).collect();
     format!(
         "an address `{}/{start}…` of {bytes} bytes is too long; hint: at most {ADDRESS_BYTES_MAX}",
@@ -331,15 +319,5 @@ fn typename(value: &TypedValue) -> &str {
     match value.typename() {
         "" => UNSET_TYPENAME,
         typename => typename,
-    }
-}
-
-/// A value as it is stored and sent back: `has_value` is ignored when it is set, and always set when it is sent.
-#[cold]
-fn stored(value: &TypedValue, spec: &StateSpec) -> TypedValue {
-    if value.has_value() && !value.is("") {
-        value.clone().detached()
-    } else {
-        TypedValue::new(&spec.typename, value.value())
     }
 }

@@ -7,7 +7,6 @@ use super::Shard;
 use crate::input::Effect;
 use crate::instance::Phase;
 use crate::keys::Key;
-use crate::mailbox::Message;
 use crate::values::{CorruptValue, Dedupe, Fate, Mail};
 
 /// A stored key-value pair can't be taken back.
@@ -44,9 +43,9 @@ impl Shard {
             Key::Mail { address, sequence } => {
                 self.sequence = self.sequence.max(*sequence);
                 let Mail { caller, argument } = Mail::decode(value)?;
-                let index = self.instance(address.clone());
-                let message = Message { sequence: *sequence, caller, argument, persisted: true };
-                self.restore_mail(index, message);
+                let index = self.instance(address);
+                let slot = self.mails.keep(caller, argument);
+                self.restore_mail(index, slot, *sequence);
             }
             Key::Delayed(key) => {
                 self.sequence = self.sequence.max(key.sequence);
@@ -68,7 +67,7 @@ impl Shard {
                 self.dead_letters.insert(*id);
             }
             Key::Paused(address) => {
-                let index = self.instance(address.clone());
+                let index = self.instance(address);
                 self.instances.get_mut(index).phase = Phase::Paused;
                 self.paused += 1;
                 self.counts_of(index).paused += 1;
@@ -79,13 +78,13 @@ impl Shard {
     }
 
     /// Mail waits until everything is back: only then may anybody start.
-    fn restore_mail(&mut self, index: u32, message: Message) {
+    fn restore_mail(&mut self, index: u32, slot: u32, sequence: u64) {
         let instance = self.instances.get_mut(index);
         let idle = instance.phase == Phase::Idle;
         if idle {
             instance.phase = Phase::Paused;
         }
-        self.enqueue(index, message);
+        self.enter(index, slot, sequence, true);
         self.counts_of(index).restored += 1;
         if idle {
             self.instances.get_mut(index).phase = Phase::Idle;
