@@ -8,6 +8,10 @@
 //! fail in all ways; it is there to test the engine, by [`run`]. The other one is anybody's functions, in a [`Host`], to
 //! test those.
 //!
+//! In both some functions are behind endpoints, whose answers take their time, and some are linked into the process: those
+//! run on the spot, as in the real shell, and what they do takes the quick way into the core. Which ones follows from
+//! the seed.
+//!
 //! The simulation drives the core only through its public interface, as the real shell does. It never looks inside a
 //! shard; what must hold is read off the durable key space, the answers, and the destinations of the sinks.
 //!
@@ -24,10 +28,12 @@ mod endpoints;
 mod hosted;
 mod image;
 mod life;
+mod linked;
 mod log;
 mod people;
 mod random;
 mod recovery;
+mod round;
 mod seeded;
 mod settings;
 mod shell;
@@ -38,6 +44,7 @@ mod world;
 use std::fmt;
 
 pub use hosted::{GivenUp, Guests, Host, Hosting, Ran, Waiting};
+pub use linked::Linked;
 pub use seeded::Plan;
 pub use settings::Sabotage;
 pub use violation::{Invariant, Violation};
@@ -67,6 +74,8 @@ pub struct Report {
     pub invocations: u64,
     /// Invocations whose outcome never arrived.
     pub lost: u64,
+    /// Of functions that are linked into the process.
+    pub linked: Linked,
 }
 
 /// A run in which something did not hold.

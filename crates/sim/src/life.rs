@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use statera_core::Directory;
+use statera_core::{Directory, Invocation};
 use statera_model::{
     Address, EgressId, Failure, FunctionType, Id, Outcome, Reply, StateSpec, TypedValue,
 };
@@ -23,6 +23,9 @@ pub(crate) trait Life: Sized {
 
     /// The states of a type, as far as it declares them.
     fn states(&self, function: &FunctionType) -> Vec<StateSpec>;
+
+    /// Whether functions of a type are linked into the process and don't wait: those run on the spot.
+    fn is_linked(&self, function: &FunctionType) -> bool;
 
     /// What a value is to people.
     fn show(&self, value: &TypedValue) -> String;
@@ -68,10 +71,26 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(batch: statera_core::Invocation<'_>) -> Asked {
+    pub(crate) fn of(batch: Invocation<'_>) -> Asked {
         let states = batch.states().map(|(name, value)| (name.into(), value.cloned()));
         let messages = batch.messages().map(|(caller, value)| (caller.cloned(), value.clone()));
         Asked { target: batch.target(), states: states.collect(), messages: messages.collect() }
+    }
+
+    /// As a function in the process sees it: nothing but what it reads, by places.
+    pub(crate) fn lent(invocation: &Invocation<'_>) -> Asked {
+        let batch: &dyn Batch = invocation;
+        let names = invocation.states().map(|(name, _)| name).enumerate();
+        let states = names.map(|(place, name)| (name.into(), batch.state(place, name).cloned()));
+        let (mut messages, mut place) = (Vec::new(), batch.first());
+        for number in 0..batch.messages() {
+            if number > 0 {
+                place = batch.after(place);
+            }
+            let (caller, argument) = batch.message(place);
+            messages.push((caller.cloned(), argument.clone()));
+        }
+        Asked { target: batch.target(), states: states.collect(), messages }
     }
 
     pub(crate) fn has(&self, state: &str) -> bool {

@@ -89,7 +89,8 @@ impl<L: Life> World<L> {
         let limits = self.settings.limits;
         let full = self.process.shards[shard].figures().mail_bytes >= limits.mailbox_bytes;
         self.apply(shard, Input::Request { ticket, request, kind })?;
-        if full && !keyed && self.process.tickets.contains_key(&ticket) {
+        let heard = self.process.rounds[shard].effects.is_empty();
+        if full && !keyed && heard && self.process.tickets.contains_key(&ticket) {
             return violated(Invariant::Bounds, "a request is accepted though mailboxes are full");
         }
         let keys = self.process.shards[shard].figures().idempotency_keys;

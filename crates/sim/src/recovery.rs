@@ -5,6 +5,7 @@ use statera_core::values::StateValue;
 use statera_core::{Config, Shard};
 
 use crate::life::Life;
+use crate::round::Round;
 use crate::shell::Shown;
 use crate::violation::Checked;
 use crate::world::{Process, World};
@@ -35,15 +36,16 @@ impl<L: Life> World<L> {
         for shard in 0..shards {
             let config = self.config(shard);
             self.process.shards.push(Shard::new(config));
+            self.process.rounds.push(Round::default());
             self.process.ticks.push(None);
         }
         self.process.next_epoch = self.durable_epoch.next();
         self.process.shown = self.shown();
         self.restore();
         for shard in 0..usize::from(shards) {
-            let mut effects = Vec::new();
-            self.process.shards[shard].start(self.durable_epoch, self.now, &mut effects);
-            self.carry_out(shard, &mut effects)?;
+            let effects = &mut self.process.rounds[shard].effects;
+            self.process.shards[shard].start(self.durable_epoch, self.now, effects);
+            self.carry_out(shard)?;
         }
         self.recover_sinks();
         self.recover_people();

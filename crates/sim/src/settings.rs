@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     /// The mean number of events between two crashes; 0 for none.
     pub(crate) crash_one_in: u64,
     pub(crate) crashes_max: u64,
+    /// One in so many rounds of a shard is put off, or ends, with something left to do.
+    pub(crate) busy_one_in: u64,
 }
 
 /// Limits so small that worlds reach them.

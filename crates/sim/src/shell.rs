@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use statera_core::values::StateValue;
 use statera_core::{Effect, Input, InvocationId, PeerItem};
 use statera_model::{
     Address, Expiration, Millis, Mutation, Outcome, Reply, StateChange, StateSpec, TypedValue,
 };
-use statera_ports::Answer;
+use statera_ports::{Answer, Batch as _};
 
 use crate::image::{encode_request, is_call, same};
 use crate::life::{Answered, Asked, Attempt, Fate, Life};
@@ -28,6 +29,9 @@ impl<L: Life> World<L> {
             Effect::Load(id) => {
                 let keys = self.process.shards[shard].missing_states(id);
                 self.trace.detail(self.now, format_args!("{shard} load {id:?} {}", keys.len()));
+                if self.are_for_linked(&keys) {
+                    return self.load(shard, id, &keys);
+                }
                 let delay_ms = self.random.below(12);
                 self.inside(delay_ms, Inside::Loaded { shard, id, keys });
                 Ok(())
@@ -53,6 +57,16 @@ impl<L: Life> World<L> {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn load(&mut self, shard: usize, id: InvocationId, keys: &[Vec<u8>]) -> Checked {
+        let stored = |key: &Vec<u8>| {
+            let bytes = self.store.get(key)?.clone();
+            Some(StateValue::decode(bytes).expect("a state value"))
+        };
+        let values: Vec<_> = keys.iter().map(stored).collect();
+        self.figures.loads += values.iter().flatten().count() as u64;
+        self.apply(shard, Input::Loaded { invocation: id, values })
     }
 
     fn send(&mut self, from: usize, to: usize, item: PeerItem) {
@@ -92,7 +106,8 @@ impl<L: Life> World<L> {
         let Some(invocation) = self.process.shards[shard].invocation(id) else {
             return violated(Invariant::Turns, format!("{id:?} is not in flight"));
         };
-        let asked = Asked::of(invocation);
+        let linked = self.life.is_linked(invocation.function());
+        let asked = if linked { Asked::lent(&invocation) } else { Asked::of(invocation) };
         let (caller, first) = asked.messages.first().expect("a batch is never empty");
         let request = encode_request(caller.as_ref(), first);
         let target = asked.target.clone();
@@ -101,30 +116,34 @@ impl<L: Life> World<L> {
         let shown = shown.join(", ");
         self.trace.note(self.now, format_args!("{target} is invoked with {shown}"));
         self.figures.invocations += 1;
-        self.check_turn(&asked, id)?;
+        self.check_turn(shard, &asked, id)?;
         let Attempt { answered, delay_ms } = L::answer(self, asked)?;
+        if linked {
+            return self.answered(shard, id, target, answered, request);
+        }
         self.inside(delay_ms, Inside::Answered { shard, id, target, answered, request });
         Ok(())
     }
 
     /// One invocation at a time, and it sees what the one before left (3).
-    fn check_turn(&mut self, asked: &Asked, id: InvocationId) -> Checked {
+    fn check_turn(&mut self, shard: usize, asked: &Asked, id: InvocationId) -> Checked {
         let target = &asked.target;
         if let Some(other) = self.process.in_flight.insert(target.clone(), id) {
             let what = format!("{target} is invoked with {id:?} while {other:?} is in flight");
             return violated(Invariant::Turns, what);
         }
+        let began = self.process.rounds[shard].began(id, self.now);
         let specs = self.life.states(&target.function);
         let shown = self.process.shown.entry(target.clone()).or_default();
         if let Some((reply, at)) = self.process.open.remove(target) {
             let mut taken = shown.clone();
             note_changes(&mut taken, &reply, at);
-            if compare(&mut taken, &specs, asked, self.now).is_ok() {
+            if compare(&mut taken, &specs, asked, began).is_ok() {
                 *shown = taken;
                 return Ok(());
             }
         }
-        compare(shown, &specs, asked, self.now).or_else(|what| violated(Invariant::Turns, what))
+        compare(shown, &specs, asked, began).or_else(|what| violated(Invariant::Turns, what))
     }
 
     pub(crate) fn answered(
@@ -136,33 +155,43 @@ impl<L: Life> World<L> {
         request: Bytes,
     ) -> Checked {
         self.process.in_flight.remove(&target);
+        let linked = self.life.is_linked(&target.function);
+        let traced = self.process.shards[shard].traces(id).first().copied();
+        self.process.shards[shard].trace(traced);
         match answered {
             Answered::Failure(failure) => {
                 self.trace.note(self.now, format_args!("{target} fails: {failure}"));
-                self.apply(shard, Input::Failed { invocation: id, failure, request })
+                self.figures.linked.failed += u64::from(linked);
+                self.tell(shard, Input::Failed { invocation: id, failure, request });
             }
-            Answered::Outcome { mut outcome, fate } => {
-                let answer = match &outcome {
-                    Outcome::Incomplete(specs) => format!("asks for {} states", specs.len()),
-                    Outcome::Complete(reply) => self.life.show_reply(reply),
-                };
+            Answered::Outcome { outcome: Outcome::Incomplete(specs), .. } => {
+                let asks = format_args!("{target} asks for {} states", specs.len());
+                self.trace.note(self.now, asks);
+                self.figures.linked.incomplete += u64::from(linked);
+                let outcome = Outcome::Incomplete(specs);
+                self.tell(shard, Input::Completed { invocation: id, outcome, request });
+            }
+            Answered::Outcome { outcome: Outcome::Complete(mut reply), fate } => {
+                let answer = self.life.show_reply(&reply);
                 self.trace.note(self.now, format_args!("{target} {answer}"));
-                if let Outcome::Complete(reply) = &mut outcome {
-                    if self.settings.sabotage == Some(Sabotage::LoseOneChange)
-                        && reply.mutations.len() > 1
-                    {
-                        reply.mutations.remove(1);
-                    }
-                    self.expect_to_be_shown(target, reply, fate);
+                if self.settings.sabotage == Some(Sabotage::LoseOneChange)
+                    && reply.mutations.len() > 1
+                {
+                    reply.mutations.remove(1);
                 }
-                let traced = self.process.shards[shard].traces(id).first().copied();
-                self.process.shards[shard].trace(traced);
-                let applied =
-                    self.apply(shard, Input::Completed { invocation: id, outcome, request });
-                self.process.shards[shard].trace(None);
-                applied
+                let function = target.function.clone();
+                self.expect_to_be_shown(target, &reply, fate);
+                if linked {
+                    self.figures.linked.refused += u64::from(fate == Fate::Refused);
+                    self.complete(shard, id, &function, reply)?;
+                } else {
+                    let outcome = Outcome::Complete(reply);
+                    self.tell(shard, Input::Completed { invocation: id, outcome, request });
+                }
             }
         }
+        self.process.shards[shard].trace(None);
+        self.go_on(shard)
     }
 
     /// If a reply is taken, the next invocation has to show what it changed.
@@ -233,7 +262,7 @@ fn note_changes(shown: &mut States, changes: &[Mutation], now: Millis) {
     }
 }
 
-/// Whether an invocation shows what it must; what has expired, and what was accessed now, is noted.
+/// Whether an invocation that begins now shows what it must; what has expired, and what was accessed now, is noted.
 fn compare(
     shown: &mut States,
     specs: &[StateSpec],

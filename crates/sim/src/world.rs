@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use statera_core::values::StateValue;
 use statera_core::{
     Cut, Effect, Input, InvocationId, Part, PeerItem, Reload, Shard, Ticket, Wants,
 };
-use statera_model::{Address, EgressId, Epoch, KeyGroup, Millis, Mutation};
+use statera_model::{Address, EgressId, Epoch, KeyGroup, LocalReply, Millis, Mutation};
 use statera_ports::SinkPosition;
 
 use crate::Report;
@@ -18,6 +17,7 @@ use crate::life::{Answered, Life};
 use crate::log::Log;
 use crate::people::Person;
 use crate::random::Random;
+use crate::round::Round;
 use crate::settings::{BEGIN, Sabotage, Settings};
 use crate::shell::Shown;
 use crate::trace::Trace;
@@ -47,7 +47,10 @@ pub(crate) struct World<L: Life> {
     /// Whether faults have stopped.
     pub(crate) calm: bool,
     pub(crate) figures: Report,
-    effects: Vec<Effect>,
+    /// An empty list with room.
+    pub(crate) effects: Vec<Effect>,
+    /// An empty reply with room.
+    pub(crate) reply: LocalReply,
 }
 
 /// What a crash takes away.
@@ -55,6 +58,8 @@ pub(crate) struct Process {
     /// Which one since the beginning: events of earlier ones are void.
     pub(crate) generation: u64,
     pub(crate) shards: Vec<Shard>,
+    /// Of each of them.
+    pub(crate) rounds: Vec<Round>,
     pub(crate) channels: BTreeMap<(usize, usize), VecDeque<PeerItem>>,
     /// When the last item of a channel arrives.
     pub(crate) arrivals: BTreeMap<(usize, usize), Millis>,
@@ -98,8 +103,20 @@ pub(crate) enum Event<E> {
 pub(crate) enum Inside {
     Channel(usize, usize),
     Tick(usize),
-    Answered { shard: usize, id: InvocationId, target: Address, answered: Answered, request: Bytes },
-    Loaded { shard: usize, id: InvocationId, keys: Vec<Vec<u8>> },
+    /// A shard goes on with what it wants done.
+    Round(usize),
+    Answered {
+        shard: usize,
+        id: InvocationId,
+        target: Address,
+        answered: Answered,
+        request: Bytes,
+    },
+    Loaded {
+        shard: usize,
+        id: InvocationId,
+        keys: Vec<Vec<u8>>,
+    },
     Pulse,
     Cut(usize, Arc<Cut>),
     Durable,
@@ -131,6 +148,7 @@ impl<L: Life> World<L> {
             calm: false,
             figures: Report::default(),
             effects: Vec::new(),
+            reply: LocalReply::default(),
             settings,
             life,
         }
@@ -167,18 +185,11 @@ impl<L: Life> World<L> {
                 self.process.ticks[shard] = None;
                 self.apply(shard, Input::Tick)
             }
+            Inside::Round(shard) => self.carry_out(shard),
             Inside::Answered { shard, id, target, answered, request } => {
                 self.answered(shard, id, target, answered, request)
             }
-            Inside::Loaded { shard, id, keys } => {
-                let stored = |key: &Vec<u8>| {
-                    let bytes = self.store.get(key)?.clone();
-                    Some(StateValue::decode(bytes).expect("a state value"))
-                };
-                let values: Vec<_> = keys.iter().map(stored).collect();
-                self.figures.loads += values.iter().flatten().count() as u64;
-                self.apply(shard, Input::Loaded { invocation: id, values })
-            }
+            Inside::Loaded { shard, id, keys } => self.load(shard, id, &keys),
             Inside::Pulse => self.pulse(),
             Inside::Cut(shard, cut) => self.apply(shard, Input::Cut(cut)),
             Inside::Durable => self.durable(),
@@ -189,31 +200,7 @@ impl<L: Life> World<L> {
         }
     }
 
-    /// Tells a shard something, and carries out what it wants.
-    pub(crate) fn apply(&mut self, shard: usize, input: Input) -> Checked {
-        let mut effects = std::mem::take(&mut self.effects);
-        self.process.shards[shard].apply(input, self.now, &mut effects);
-        self.carry_out(shard, &mut effects)?;
-        self.effects = effects;
-        Ok(())
-    }
-
-    pub(crate) fn carry_out(&mut self, shard: usize, effects: &mut Vec<Effect>) -> Checked {
-        if self.random.one_in(8) {
-            self.process.shards[shard].check();
-        }
-        for effect in effects.drain(..) {
-            self.effect(shard, effect)?;
-        }
-        self.plan_tick(shard);
-        let in_flight = self.process.shards[shard].figures().in_flight;
-        if in_flight > self.settings.limits.invocations_in_flight {
-            return violated(Invariant::Bounds, format!("{in_flight} invocations in flight"));
-        }
-        Ok(())
-    }
-
-    fn plan_tick(&mut self, shard: usize) {
+    pub(crate) fn plan_tick(&mut self, shard: usize) {
         let Some(at) = self.process.shards[shard].next_deadline() else { return };
         if at == Millis(u64::MAX) {
             return; // Idempotency keys are remembered for ever.
@@ -294,6 +281,7 @@ impl Process {
         Process {
             generation,
             shards: Vec::new(),
+            rounds: Vec::new(),
             channels: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             ticks: Vec::new(),

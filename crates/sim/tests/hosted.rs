@@ -91,8 +91,12 @@ impl Embedded for Account {
             let words: Vec<&str> = words.split(' ').collect();
             match words[..] {
                 ["pay", to, amount] => {
-                    balance -= cents(amount);
-                    reply.messages.push(send(account(to), format!("get {amount}")));
+                    // In two parts, whose order shows.
+                    let (amount, part) = (cents(amount), cents(amount) / 2);
+                    balance -= amount;
+                    for part in [part, amount - part] {
+                        reply.messages.push(send(account(to), format!("get {part}")));
+                    }
                 }
                 ["get", amount] => balance += cents(amount),
                 ["save", amount, ms] => {
@@ -200,8 +204,13 @@ fn all_invariants_hold_for_hosted_functions() {
         sum.crashes += report.crashes;
         sum.lost += report.lost;
         sum.loads += report.loads;
+        sum.invocations += report.invocations;
+        sum.linked.completed += report.linked.completed;
+        sum.linked.failed += report.linked.failed;
     }
     assert!(sum.crashes > 200 && sum.lost > 200 && sum.loads > 200, "{sum:#?}");
+    let (linked, remote) = (sum.linked.completed, sum.invocations - sum.linked.completed);
+    assert!(linked > 2_000 && remote > 2_000 && sum.linked.failed > 100, "{sum:#?}");
 }
 
 #[test]

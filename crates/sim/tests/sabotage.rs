@@ -22,6 +22,11 @@
 //! | an outage counts against the messages | 8 |
 //! | a single failure counts against the messages while a failing one is sought | 8 |
 //! | a type may take all places of a shard | 8, in `those_who_fail_do_not_stop_the_others` |
+//! | a cut leaves out what gathered while functions run on the spot | 1 |
+//! | what gathered while functions run on the spot is received in another order | 2 |
+//! | a function on the spot reads the first message of a batch over and over | 1 |
+//! | the places of states are mixed up | 3 |
+//! | a reply that is refused is not emptied, and used again | 5 |
 
 use statera_sim::{Invariant, Plan, Sabotage, run};
 
@@ -83,6 +88,25 @@ fn a_record_that_leaves_too_early_is_seen() {
 #[test]
 fn a_record_that_is_lost_is_seen() {
     reported(Invariant::Durability, Sabotage::LoseOutbox, Plan::new);
+}
+
+/// What the quick way into the core does wrong is seen, too: here no function takes another one.
+#[test]
+fn a_broken_engine_is_seen_by_linked_functions_alone() {
+    let reported = |invariant, sabotage| reported(invariant, sabotage, Plan::with_linked_functions);
+    reported(Invariant::ExactlyOnce, Sabotage::DuplicateBetweenShards);
+    reported(Invariant::ExactlyOnce, Sabotage::KeepConsumedMail);
+    reported(Invariant::ExactlyOnce, Sabotage::LoseMail);
+    reported(Invariant::Order, Sabotage::ReorderBetweenShards);
+    reported(Invariant::Turns, Sabotage::InvokeTwice);
+    reported(Invariant::Turns, Sabotage::ClaimToBeFlushed);
+    reported(Invariant::Durability, Sabotage::AcknowledgeTooEarly);
+    reported(Invariant::Durability, Sabotage::EmitTooEarly);
+    reported(Invariant::Durability, Sabotage::LoseOutbox);
+    reported(Invariant::Durability, Sabotage::SkipTheLog);
+    reported(Invariant::AllOrNone, Sabotage::LoseOneChange);
+    reported(Invariant::Progress, Sabotage::IgnoreDeadlines);
+    reported(Invariant::Bounds, Sabotage::NeverFlush);
 }
 
 #[test]

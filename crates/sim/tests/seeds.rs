@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use statera_sim::{Plan, Report, run};
+use statera_sim::{Linked, Plan, Report, run};
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -71,4 +71,39 @@ fn the_worlds_are_eventful() {
     assert!(sum(|report| report.dead_letters) > 100);
     assert!(sum(|report| report.answers) > 500);
     assert!(sum(|report| report.refusals) > 100);
+}
+
+/// The quick way into the core is taken, and with it goes everything that a function can do.
+#[test]
+fn functions_linked_into_the_process_are_eventful() {
+    for plan in [Plan::new, Plan::with_linked_functions] {
+        let reports: Vec<Linked> = (0..40).map(|seed| hold(plan(seed)).linked).collect();
+        let sum = |count: fn(&Linked) -> u64| reports.iter().map(count).sum::<u64>();
+        assert!(sum(|linked| linked.completed) > 5_000);
+        assert!(sum(|linked| linked.refused) > 500);
+        assert!(sum(|linked| linked.failed) > 1_000);
+        assert!(sum(|linked| linked.incomplete) > 500);
+        assert!(sum(|linked| linked.together) > 1_000);
+        assert!(sum(|linked| linked.messages) > 5_000);
+        assert!(sum(|linked| linked.delayed) > 1_000);
+        assert!(sum(|linked| linked.cancellations) > 300);
+        assert!(sum(|linked| linked.records) > 300);
+        assert!(sum(|linked| linked.changes) > 10_000);
+        assert!(sum(|linked| linked.rounds_cut_short) > 500);
+    }
+}
+
+/// In some worlds there are functions of both kinds, in others of one.
+#[test]
+fn functions_are_linked_into_the_process_or_not() {
+    let (mut none, mut some, mut all) = (0, 0, 0);
+    for seed in 0..40 {
+        let Report { invocations, linked, .. } = hold(Plan::new(seed));
+        match linked.completed + linked.failed + linked.incomplete {
+            0 => none += 1,
+            ended if ended == invocations => all += 1,
+            _ => some += 1,
+        }
+    }
+    assert!(none > 2 && some > 10 && all > 2, "{none} {some} {all}");
 }

@@ -303,6 +303,7 @@ impl World<Hosted> {
                 && shard.next_deadline().is_none_or(|at| at > until)
         };
         committed
+            && process.rounds.iter().all(|round| round.effects.is_empty())
             && process.channels.values().all(|channel| channel.is_empty())
             && process.shards.iter().all(idle)
     }

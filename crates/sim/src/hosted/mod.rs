@@ -111,8 +111,10 @@ impl Hosted {
             key_groups: 128,
             crash_one_in: [15, 50, 200, 800][random.below(4) as usize],
             crashes_max: hosting.crashes_max,
+            busy_one_in: [2, 5, 20][random.below(3) as usize],
         };
         let policy = Policy {
+            // Functions of an SDK may as well be behind an endpoint.
             inline: random.one_in(2),
             batch_messages: [1, 3, 1_000][random.below(3) as usize],
             in_flight: random.between(1, 10) as usize,
@@ -298,8 +300,16 @@ impl Life for Hosted {
     type Event = std::convert::Infallible;
 
     fn directory(&self) -> Directory {
-        let (functions, policy) = (self.functions.clone(), self.policy);
-        Arc::new(move |function| functions.contains_key(function).then_some(policy))
+        let policy = |function| Policy { inline: self.is_linked(function), ..self.policy };
+        let names = self.functions.keys();
+        let policies: BTreeMap<FunctionType, Policy> =
+            names.map(|function| (function.clone(), policy(function))).collect();
+        Arc::new(move |function| policies.get(function).copied())
+    }
+
+    fn is_linked(&self, function: &FunctionType) -> bool {
+        let function = self.functions.get(function);
+        self.policy.inline && function.is_some_and(|function| !function.waits())
     }
 
     fn egresses(&self) -> Vec<(EgressId, Accepts)> {

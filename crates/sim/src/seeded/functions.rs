@@ -16,7 +16,7 @@ use statera_model::{
 
 use crate::image::is_call;
 use crate::life::{Answered, Asked, Fate};
-use crate::random::hash;
+use crate::random::{Random, hash};
 
 pub(crate) const PLAIN: &str = "sim/plain";
 /// Declares its states one after the other.
@@ -277,10 +277,37 @@ pub(crate) fn states_of(function: &FunctionType) -> Vec<StateSpec> {
     vec![spec("log", Expiration::Never), spec("sum", Expiration::Never), spec("recent", expiration)]
 }
 
+/// Which function types are linked into the process, of those that are [served](SERVED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkedTypes([bool; SERVED.len()]);
+
+impl LinkedTypes {
+    pub(crate) const ALL: LinkedTypes = LinkedTypes([true; SERVED.len()]);
+    const NONE: LinkedTypes = LinkedTypes([false; SERVED.len()]);
+
+    /// In some worlds all or none, in most some.
+    pub(crate) fn draw(random: &mut Random) -> LinkedTypes {
+        match random.below(6) {
+            0 => LinkedTypes::NONE,
+            1 => LinkedTypes::ALL,
+            _ => LinkedTypes(std::array::from_fn(|_| random.one_in(2))),
+        }
+    }
+
+    pub(crate) fn without(self, function: &str) -> LinkedTypes {
+        let LinkedTypes(linked) = self;
+        LinkedTypes(std::array::from_fn(|place| linked[place] && SERVED[place] != function))
+    }
+
+    pub(crate) fn has(self, function: &FunctionType) -> bool {
+        SERVED.iter().zip(self.0).any(|(served, linked)| linked && *served == function.as_str())
+    }
+}
+
 /// How the functions of a type are invoked.
-pub(crate) fn policy(function: &FunctionType) -> Option<Policy> {
+pub(crate) fn policy(function: &FunctionType, linked: LinkedTypes) -> Option<Policy> {
     let usual = Policy {
-        inline: false,
+        inline: linked.has(function),
         batch_messages: 1_000,
         in_flight: 10,
         budget_ms: 300,
@@ -290,7 +317,6 @@ pub(crate) fn policy(function: &FunctionType) -> Option<Policy> {
     };
     match function.as_str() {
         NOBODY | CALL_FUNCTION => None,
-        PLAIN => Some(Policy { inline: true, ..usual }),
         FLAKY => Some(Policy { in_flight: 2, ..usual }),
         NARROW => Some(Policy { batch_messages: 10, ..usual }),
         PAUSING => Some(Policy { on_failure: OnFailure::Pause, ..usual }),

@@ -155,7 +155,8 @@ impl Life for Seeded {
     type Event = Occasion;
 
     fn directory(&self) -> Directory {
-        Arc::new(policy)
+        let linked = self.plan.linked;
+        Arc::new(move |function| policy(function, linked))
     }
 
     fn egresses(&self) -> Vec<(EgressId, Accepts)> {
@@ -168,6 +169,10 @@ impl Life for Seeded {
 
     fn states(&self, function: &FunctionType) -> Vec<StateSpec> {
         states_of(function)
+    }
+
+    fn is_linked(&self, function: &FunctionType) -> bool {
+        self.plan.linked.has(function)
     }
 
     fn show(&self, value: &TypedValue) -> String {

@@ -237,13 +237,14 @@ impl World<Seeded> {
             self.now,
             format_args!("reload: batches of {batch_messages}, {in_flight} in flight"),
         );
+        let linked = self.life.plan.linked;
         let limited = move |policy: Policy| Policy {
             batch_messages: batch_messages.min(policy.batch_messages),
             in_flight: in_flight.min(policy.in_flight),
             ..policy
         };
         let reload = Reload {
-            directory: Arc::new(move |function| policy(function).map(limited)),
+            directory: Arc::new(move |function| policy(function, linked).map(limited)),
             egresses: self.life.egresses().into_iter().collect(),
             halted: Halted(Arc::new(|_| false)),
         };

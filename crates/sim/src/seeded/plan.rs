@@ -3,6 +3,7 @@
 use statera_core::Limits;
 use statera_model::Millis;
 
+use super::functions::{FLAKY, LinkedTypes};
 use crate::random::Random;
 use crate::settings::{BEGIN, Sabotage, Settings, small_limits};
 
@@ -23,6 +24,7 @@ pub struct Plan {
     pub(crate) failing_one_in: u64,
     /// Whether requests that should be quick are timed.
     pub(crate) timed: bool,
+    pub(crate) linked: LinkedTypes,
 }
 
 impl Plan {
@@ -48,6 +50,7 @@ impl Plan {
             key_groups: if random.one_in(2) { 8 } else { 128 },
             crash_one_in: [0, 300, 1_000, 3_000][random.below(4) as usize],
             crashes_max: 8,
+            busy_one_in: [2, 5, 20][random.below(3) as usize],
         };
         Plan {
             settings,
@@ -59,7 +62,14 @@ impl Plan {
             outages,
             failing_one_in: [0, 8, 30][random.below(3) as usize],
             timed: false,
+            linked: LinkedTypes::draw(&mut random),
         }
+    }
+
+    /// A world whose functions are all linked into the process.
+    #[must_use]
+    pub fn with_linked_functions(seed: u64) -> Plan {
+        Plan { linked: LinkedTypes::ALL, ..Plan::new(seed) }
     }
 
     /// A world without crashes, in which one endpoint is down all the time and some messages fail: everybody else must be
@@ -77,6 +87,8 @@ impl Plan {
             outages: vec![(BEGIN, plan.calm_at)],
             failing_one_in: 6,
             timed: true,
+            // What runs on the spot can't hang.
+            linked: plan.linked.without(FLAKY),
             ..plan
         }
     }
