@@ -33,6 +33,8 @@ pub(crate) struct Function {
     /// Bytes of messages waiting.
     pub(crate) mail_bytes: usize,
     pub(crate) last_success: Option<Millis>,
+    /// Invocations that succeeded.
+    pub(crate) successes: u64,
     /// The time of an alarm that will list it again.
     pub(crate) alarm: Option<Millis>,
     /// Of instances whose invocations fail.
@@ -62,6 +64,7 @@ impl Function {
             listed: false,
             mail_bytes: 0,
             last_success: None,
+            successes: 0,
             alarm: None,
             troubled: 0,
             halted: None,

@@ -174,6 +174,8 @@ pub(crate) struct Trouble {
     pub(crate) evidence: u32,
     /// When the last attempt failed.
     pub(crate) failed_at: Millis,
+    /// How many invocations of its type had succeeded then.
+    pub(crate) successes: u64,
     /// How many of the first messages are known to hold one that fails; zero while that is not being sought.
     pub(crate) suspects: usize,
     /// The most messages the endpoint may take at once, as far as its refusals of larger requests tell.

@@ -65,7 +65,7 @@ impl Shard {
             _ => (false, asked && function.gate.answered()),
         };
         function.counts.failures.count(failure.kind);
-        let last_success = function.last_success;
+        let successes = function.successes;
         if is_down {
             self.tell_silent(id.instance, failure);
         }
@@ -79,9 +79,11 @@ impl Shard {
             instance.marks.set(Marks::TROUBLED);
             self.functions[instance.function as usize].troubled += 1;
         }
-        let trouble =
-            self.troubles.entry(id.instance).or_insert_with(|| Trouble::new(now, failure));
-        trouble.note(now, failure, last_success);
+        let trouble = self
+            .troubles
+            .entry(id.instance)
+            .or_insert_with(|| Trouble::new(now, failure, successes));
+        trouble.note(now, failure, successes);
         let verdict = verdict(trouble, failure.kind, batch, &policy, now);
         let attempts = trouble.attempts;
         let counts = &mut self.functions[instance.function as usize].counts;
@@ -214,28 +216,30 @@ impl Shard {
 }
 
 impl Trouble {
-    fn new(now: Millis, failure: &Failure) -> Trouble {
+    fn new(now: Millis, failure: &Failure, successes: u64) -> Trouble {
         Trouble {
             since: now,
             attempts: 0,
             tries: 0,
             evidence: 0,
             failed_at: now,
+            successes,
             suspects: 0,
             batch_max: usize::MAX,
             reason: failure.reason.clone(),
         }
     }
 
-    /// An attempt has failed.
-    fn note(&mut self, now: Millis, failure: &Failure, last_success: Option<Millis>) {
-        let others_served = last_success.is_some_and(|at| at >= self.failed_at);
+    /// An attempt has failed, after so many invocations of its type have succeeded.
+    fn note(&mut self, now: Millis, failure: &Failure, successes: u64) {
+        let others_served = successes > self.successes;
         // While the endpoint answers nobody, these messages are not to blame.
         let speaks = failure.kind != FailureKind::Unavailable || others_served;
         self.evidence += u32::from(speaks);
         self.attempts += 1;
         self.tries += 1;
         self.failed_at = now;
+        self.successes = successes;
         self.reason = failure.reason.clone();
     }
 

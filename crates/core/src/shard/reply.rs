@@ -72,6 +72,7 @@ impl Shard {
             .then(|| Address { function: function.name.clone(), id: instance.id.clone() });
         let is_back = function.gate.answered();
         function.last_success = Some(self.now);
+        function.successes += 1;
         function.in_flight -= 1;
         self.in_flight -= 1;
         self.inline -= usize::from(function.is_inline());

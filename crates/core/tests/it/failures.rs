@@ -232,6 +232,29 @@ fn an_answer_at_the_beginning_of_an_outage_changes_nothing() {
     assert_eq!(world.shards[0].figures().dead_letters, 0);
 }
 
+/// One answer is one sign of life, also if it comes in the same millisecond as a failure.
+#[test]
+fn late_answers_at_the_time_of_failures_do_not_speak_against_a_message() {
+    let mut world = World::failing(OnFailure::DeadLetter);
+    world.warm("a/0");
+    for id in ["1", "2", "3"] {
+        world.send(&format!("a/{id}"), "m");
+    }
+    let [one, two, three] = ["a/1", "a/2", "a/3"].map(|address| world.invocation_of(address));
+    world.answer(&two, reply());
+    world.fail(&one, Unavailable);
+    let again = world.wait();
+    assert_eq!(again.target, "a/1");
+    world.fail(&again, Unavailable);
+    world.answer(&three, reply());
+    let end = world.now + 20_000;
+    while world.now < end {
+        let invoked = world.wait();
+        world.fail(&invoked, Unavailable);
+    }
+    assert_eq!(world.shards[0].figures().dead_letters, 0);
+}
+
 #[test]
 fn who_alone_gets_no_answer_while_others_do_is_given_up() {
     let mut world = World::failing(OnFailure::DeadLetter);
