@@ -381,13 +381,19 @@ impl Shell {
                     let mut latencies = self.state.ended.latencies.borrow_mut();
                     latencies.note_function(number, began.elapsed(), TIMED_ONE_IN);
                 }
-                let spans = self.state.traced.ended(id, failed.as_ref());
-                self.shard.trace(spans.first().map(Span::context));
+                let traced = &mut self.state.traced;
+                let spans =
+                    if traced.is_empty() { None } else { Some(traced.ended(id, failed.as_ref())) };
+                if let Some(spans) = &spans {
+                    self.shard.trace(spans.first().map(Span::context));
+                }
                 match failed {
                     None => self.shard.complete(id, &mut self.state.reply, now, effects),
                     Some(input) => self.shard.apply(input, now, effects),
                 }
-                self.shard.trace(None);
+                if spans.is_some() {
+                    self.shard.trace(None);
+                }
                 if let Some(watched) = watched {
                     invocations.ended(watched, now, &effects[before..]);
                 }
