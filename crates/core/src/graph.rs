@@ -44,7 +44,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(&mut self, name: Option<&Name>) {
         match self.named.get_mut(self.last) {
             Some((last, count)) if last.as_ref() == name => *count += 1,
@@ -52,6 +52,7 @@ impl Counts {
         }
     }
 
+    #[inline(never)]
     fn count_other(&mut self, name: Option<&Name>) {
         match self.named.iter().position(|(known, _)| known.as_ref() == name) {
             Some(place) => self.last = place,

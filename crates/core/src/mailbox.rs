@@ -169,6 +169,7 @@ impl Mails {
     }
 
     /// Visits the messages that no delta has yet, which from now on count as in one.
+    #[inline]
     pub(crate) fn persist(&mut self, mailbox: &mut Mailbox, mut visit: impl FnMut(&Message)) {
         let mut next = std::mem::replace(&mut mailbox.unpersisted, NONE);
         while let Some(node) = self.slots.get_mut(next) {

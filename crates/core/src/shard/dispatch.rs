@@ -15,9 +15,6 @@ use crate::values::StateValue;
 /// Instances of one type that start before the next type has its turn.
 const TURN: usize = 16;
 
-/// Where no more messages wait, they and their instances are still in the processor's caches when their turn comes.
-const AT_HAND_MAX: usize = 4_096;
-
 /// What to send to a function.
 pub struct Invocation<'a> {
     instance: &'a Instance,
@@ -192,26 +189,16 @@ impl Shard {
                 self.alarm_gate(index, at);
                 return false;
             }
-            if self.mails.len() > AT_HAND_MAX {
-                self.look_ahead(index);
+            let Function { ready, touched, .. } = &mut self.functions[index as usize];
+            if *touched == 0 {
+                *touched = ready.len().min(TOUCHED_AT_ONCE);
+                ready.iter().take(*touched).for_each(|ahead| self.instances.touch(*ahead));
             }
-            let instance = self.functions[index as usize].ready.pop_front().expect("not empty");
+            *touched -= 1;
+            let instance = ready.pop_front().expect("not empty");
             self.begin(instance);
         }
         true
-    }
-
-    /// Looks at the next instances of a type and their mail, unless that has been done.
-    fn look_ahead(&mut self, index: u32) {
-        let Function { ready, touched, .. } = &mut self.functions[index as usize];
-        if *touched == 0 {
-            *touched = ready.len().min(TOUCHED_AT_ONCE);
-            ready.iter().take(*touched).for_each(|ahead| self.instances.touch(*ahead));
-            for ahead in ready.iter().take(*touched) {
-                self.mails.touch(&self.instances.get(*ahead).mailbox);
-            }
-        }
-        *touched -= 1;
     }
 
     fn alarm_gate(&mut self, index: u32, at: Millis) {
