@@ -50,7 +50,18 @@ impl To for String {
     }
 }
 
-/// A name `namespace/name`: text, or a [`Name`] that was parsed before, which saves time where it is used often.
+/// A name `namespace/name`: text, or a [`Name`], which saves time where it is used often, and most if it is a constant:
+///
+/// ```
+/// use statera_sdk::{Context, Name, Result};
+///
+/// const STOCK: Name = Name::from_static("shop/stock"); // a mistake here is found when the program is built
+///
+/// fn order(ctx: &mut Context, item: String) -> Result {
+///     ctx.send((STOCK, item), 1);
+///     Ok(())
+/// }
+/// ```
 pub trait ToName {
     /// The name.
     ///
