@@ -21,7 +21,7 @@ const LEAVES: u64 = 100;
 
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
-    let host = Host::start(app(&tally, job.ids)?, job)?;
+    let host = Host::start(app(&tally, job.ids), job)?;
     let (ids, name, ended) = (job.ids, SPREAD, tally.clone());
     let over = move || ended.ended.get() / LEAVES;
     let make = move |number: u64| {
@@ -43,13 +43,12 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn app(tally: &Arc<Tally>, ids: u64) -> anyhow::Result<App> {
-    let leaf = LEAF;
+fn app(tally: &Arc<Tally>, ids: u64) -> App {
     let (spreading, leaving) = (tally.clone(), tally.clone());
-    Ok(App::new()
+    App::new()
         .function(&SPREAD, (), move |ctx: &mut Context<'_>, number: i64| -> Result {
             for id in leaves(number as u64, ids) {
-                ctx.send((&leaf, id), 1_i64);
+                ctx.send((LEAF, id), 1_i64);
             }
             spreading.messages.add(1);
             Ok(())
@@ -63,7 +62,7 @@ fn app(tally: &Arc<Tally>, ids: u64) -> anyhow::Result<App> {
             leaving.messages.add(1);
             leaving.ended.add(1);
             Ok(())
-        }))
+        })
 }
 
 /// Who gets a message because of this record.

@@ -58,7 +58,8 @@ struct OwnLane(usize);
 impl Default for OwnLane {
     fn default() -> OwnLane {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = free.iter().position(|free| *free).expect("few threads count at once");
+        let lane =
+            free.iter().position(|free| *free).expect("no more than `LANES` threads count at once");
         free[lane] = false;
         OwnLane(lane)
     }

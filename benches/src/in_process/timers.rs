@@ -52,7 +52,7 @@ struct Bench {
 
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let (tally, rung) = (Arc::new(Tally::default()), Arc::new(Count::default()));
-    let host = Host::start(app(&tally, &rung)?, job)?;
+    let host = Host::start(app(&tally, &rung), job)?;
     let bench = Bench { host, tally, rung };
     let due = job.ids.min(DUE);
     bench.host.probe(0).await?;
@@ -149,16 +149,15 @@ impl Bench {
     }
 }
 
-fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> anyhow::Result<App> {
-    let bell = BELL;
+fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> App {
     let (setting, ringing, rung) = (tally.clone(), tally.clone(), rung.clone());
-    Ok(App::new()
+    App::new()
         .function(&ALARM, (), move |ctx: &mut Context<'_>, alarm: Setting| -> Result {
             let delay = match alarm.at_ms {
                 0 => FAR,
                 at_ms => Duration::from_millis(at_ms.saturating_sub(now_ms())),
             };
-            ctx.send_after(delay, (&bell, alarm.bell), 1_i64);
+            ctx.send_after(delay, (BELL, alarm.bell), 1_i64);
             setting.ended.add(1);
             Ok(())
         })
@@ -170,7 +169,7 @@ fn app(tally: &Arc<Tally>, rung: &Arc<Count>) -> anyhow::Result<App> {
             ctx.update(RUNG, |times| times + add)?;
             rung.add(1);
             Ok(())
-        }))
+        })
 }
 
 fn now_ms() -> u64 {

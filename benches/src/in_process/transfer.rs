@@ -48,15 +48,14 @@ enum Kind {
 
 pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let tally = Arc::new(Tally::default());
-    let name = FUNCTION;
-    let app = App::new().function(&FUNCTION, ACCOUNT, account(name.clone(), tally.clone()));
+    let app = App::new().function(&FUNCTION, ACCOUNT, account(FUNCTION, tally.clone()));
     let host = Host::start(app, job)?;
-    let (ids, ended, from) = (job.ids, tally.clone(), name.clone());
+    let (ids, ended) = (job.ids, tally.clone());
     let make = move |number: u64| {
         let peer = SKEW.pick(!number, ids);
         let amount = 1 + (mix(number) % AMOUNT_MAX) as i64;
         let step = Step { kind: Kind::Withdraw, amount, peer };
-        (at(&from, SKEW.pick(number, ids)), step.encoded())
+        (at(&FUNCTION, SKEW.pick(number, ids)), step.encoded())
     };
     let over = move || ended.ended.get();
     let engine = host.engine.clone();
@@ -66,7 +65,7 @@ pub(super) async fn run(job: &Job) -> anyhow::Result<Outcome> {
     let taken = generator.stop(&host).await?;
     host.until("for receipts", || tally.ended.get() == taken).await?;
     let question = Step { kind: Kind::Ask, amount: 0, peer: 0 }.into_value()?;
-    ask(&host, &tally, ids, move |id| (at(&name, id), question.clone())).await?;
+    ask(&host, &tally, ids, move |id| (at(&FUNCTION, id), question.clone())).await?;
     let balances = tally.answers.values().sum;
     outcome.compare("sum of all balances", balances, ENDOWMENT * ids as i64);
     outcome.compare("accounts with unsettled transfers", tally.wrong.get(), 0);

@@ -52,8 +52,8 @@ impl Function {
         Function {
             key: KeyPart::function(name),
             state_keys: Vec::new(),
-            // Each of its messages names it, and it is never forgotten.
-            name: name.leaked(),
+            // Each of its messages names it. Whoever is served is named by the application, of which there are few.
+            name: if policy.is_some() { name.leaked() } else { name.clone() },
             policy,
             states: Vec::new(),
             expires: false,

@@ -1,7 +1,7 @@
 //! Who has sent to whom: what the graph of an application is drawn from.
 //!
 //! Counted where a message comes into a mailbox, beside what is counted there anyway. Messages mostly come from the type that
-//! sent the one before, and its name is the same piece of memory, so that counting one is a comparison and an addition.
+//! sent the one before, and its name is mostly the same piece of memory, so that counting one is a comparison and an addition.
 
 use statera_model::{EgressId, FunctionType, Name};
 

@@ -351,7 +351,17 @@ impl Instances {
     }
 
     pub(crate) fn insert(&mut self, id: Id, group: KeyGroup, function: u32) -> u32 {
-        let hash = self.hash(function, &id);
+        self.insert_hashed(self.hash(function, &id), id, group, function)
+    }
+
+    /// As [`Instances::insert`], with the hash of the two.
+    pub(crate) fn insert_hashed(
+        &mut self,
+        hash: u32,
+        id: Id,
+        group: KeyGroup,
+        function: u32,
+    ) -> u32 {
         let instance = Instance::new(id, group, function);
         self.bytes += instance.measured();
         let index = self.slots.insert(instance);

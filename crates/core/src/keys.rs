@@ -498,6 +498,27 @@ mod tests {
 
     use super::*;
 
+    proptest! {
+        #[test]
+        fn known_parts_make_the_same_keys(
+            namespace in "[a\0]{0,18}",
+            name in "[a\0]{0,18}",
+            state_name in "[a\0]{0,34}",
+            id in "[a\0]{0,26}",
+            sequence: u64,
+        ) {
+            let address = Address::new(Name::from_parts(&namespace, &name), id);
+            let function = KeyPart::function(&address.function);
+            let known_name = KeyPart::state_name(&state_name);
+            let mut known = b"before".to_vec();
+            push_known_state(&mut known, KeyGroup(7), &function, &address.id, &known_name);
+            prop_assert_eq!(&known[6..], state(KeyGroup(7), &address, &state_name));
+            known.truncate(6);
+            push_known_mail(&mut known, KeyGroup(7), &function, &address.id, sequence);
+            prop_assert_eq!(&known[6..], mail(KeyGroup(7), &address, sequence));
+        }
+    }
+
     fn address() -> impl Strategy<Value = Address> {
         ("[a-c\0/.]{0,4}", "[a-c\0/]{0,4}", ".{0,6}")
             .prop_map(|(ns, name, id)| Address::new(Name::from_parts(&ns, &name), id))

@@ -86,6 +86,11 @@ impl Mails {
         self.slots.insert(Node { message, next: NONE })
     }
 
+    /// How many messages are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.slots.len() - self.length
+    }
+
     /// Takes a message that is kept, and comes to no mailbox.
     pub(crate) fn take(&mut self, slot: u32) -> Message {
         self.slots.remove(slot).expect("it is kept").message

@@ -21,7 +21,8 @@ use crate::Id;
 #[derive(Clone)]
 pub struct Name(Text);
 
-/// To count references is to wait until all that the processor has written is in memory: much, if it is done for each message.
+/// Static names are copied without counting references, which is to wait until all that the processor has written is in
+/// memory: much, if it is done for each message.
 #[derive(Clone)]
 enum Text {
     Static { slash: u32, text: &'static str },
@@ -120,7 +121,7 @@ impl Name {
     }
 }
 
-/// Equal names are mostly one text, which is quick to see.
+/// Equal static names are mostly one text, which is quick to see.
 impl PartialEq for Name {
     #[inline]
     fn eq(&self, other: &Name) -> bool {

@@ -59,7 +59,8 @@ impl Id {
         }
     }
 
-    /// Appends the bytes of the text. Quicker than copying [`Id::as_bytes`]: that of a short one is of a known length.
+    /// Appends the bytes of the text. Quicker than copying [`Id::as_bytes`], as those of a short one are of a known length, for
+    /// which room is made.
     #[inline]
     pub fn append_to(&self, out: &mut Vec<u8>) {
         match &self.0 {
@@ -98,13 +99,23 @@ impl Id {
     /// A number of at most eight digits, as text. It comes into being within a register: to read at once what was just written
     /// in smaller pieces is to wait.
     #[inline(always)]
-    fn from_digits(number: u32) -> Id {
+    fn from_few_digits(number: u32) -> Id {
         let digits = eight_digits(number);
         let zeros = (digits.trailing_zeros() / 8).min(7);
         let text = (digits | 0x3030_3030_3030_3030) >> (zeros * 8);
         let mut bytes = [0; INLINE_MAX];
         bytes[..8].copy_from_slice(&text.to_le_bytes());
         Id(Repr::Inline(Inline { bytes, length: 8 - zeros as u8, _is_inline: true }))
+    }
+
+    fn from_digits(mut number: u64) -> Id {
+        let mut bytes = [0; INLINE_MAX];
+        let length = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        for digit in bytes[..length].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        Id(Repr::Inline(Inline { bytes, length: length as u8, _is_inline: true }))
     }
 
     fn inline(text: &str) -> Option<Id> {
@@ -120,9 +131,9 @@ impl Id {
 fn eight_digits(number: u32) -> u64 {
     let (high, low) = (u64::from(number / 10_000), u64::from(number % 10_000));
     let fours = high | low << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     tens | (twos - tens * 10) << 8
 }
 
@@ -144,8 +155,8 @@ impl From<u64> for Id {
     #[inline(always)]
     fn from(number: u64) -> Id {
         match u32::try_from(number) {
-            Ok(number) if number < 100_000_000 => Id::from_digits(number),
-            _ => Id::from(number.to_string()),
+            Ok(number) if number < 100_000_000 => Id::from_few_digits(number),
+            _ => Id::from_digits(number),
         }
     }
 }
@@ -271,6 +282,7 @@ mod tests {
     fn numbers_are_written_in_decimal() {
         for number in [0, 7, 10, 99, 100, 99_999_999, 100_000_000, u64::MAX - 1, u64::MAX] {
             assert_eq!(Id::from(number).as_str(), number.to_string());
+            assert_eq!(Id::from(number).heap_bytes(), 0);
         }
     }
 

@@ -39,6 +39,9 @@ struct Inline([u8; INLINE_MAX + 1]);
 /// message larger.
 const INLINE_MAX: usize = 39;
 
+/// The longest encoded value that is copied rather than shared with the buffer in which it came.
+const COPIED_MAX: usize = 64;
+
 /// The bytes are not an encoded `TypedValue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTypedValue {
@@ -86,7 +89,12 @@ impl TypedValue {
             Some(parts) if !parts.typename.is_empty() => Inline::copy_of(&bytes),
             _ => None,
         };
-        Ok(TypedValue(inline.map_or_else(|| Repr::Shared(bytes), Repr::Inline)))
+        // What is small does not keep a large buffer alive.
+        let shared = || match bytes.len() {
+            ..=COPIED_MAX => Repr::Shared(Bytes::copy_from_slice(&bytes)),
+            _ => Repr::Shared(bytes.clone()),
+        };
+        Ok(TypedValue(inline.map_or_else(shared, Repr::Inline)))
     }
 
     /// The encoded bytes.
@@ -99,7 +107,8 @@ impl TypedValue {
         }
     }
 
-    /// Appends the encoded bytes. Quicker than copying [`TypedValue::encoded`]: the copy of few is of a known length.
+    /// Appends the encoded bytes. Quicker than copying [`TypedValue::encoded`], as those of a small one are copied with a known
+    /// length, for which room is made.
     #[inline]
     pub fn append_to(&self, out: &mut Vec<u8>) {
         match &self.0 {
@@ -458,6 +467,39 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_almost_usual_is_read_as_protobuf_says(
+            typename in 0..45_usize,
+            value in 0..40_usize,
+            place: prop::sample::Index,
+            byte: u8,
+            change in 0..4,
+        ) {
+            let mut bytes = Vec::new();
+            push_field(&mut bytes, 1, &b"n".repeat(typename));
+            bytes.extend([0x10, 1]);
+            push_field(&mut bytes, 3, &b"v".repeat(value));
+            let at = place.index(bytes.len());
+            match change {
+                0 => bytes[at] = byte,
+                1 => bytes.truncate(at),
+                2 => bytes.push(byte),
+                _ => {}
+            }
+            let read = TypedValue::from_encoded(bytes.clone().into());
+            match parts(&bytes) {
+                Ok(parts) if std::str::from_utf8(parts.typename).is_ok() => {
+                    let read = read.unwrap();
+                    prop_assert_eq!(
+                        (read.typename().as_bytes(), read.has_value(), read.value()),
+                        (parts.typename, parts.has_value, parts.value)
+                    );
+                    prop_assert_eq!(read.encoded(), bytes);
+                }
+                _ => prop_assert!(read.is_err()),
+            }
+        }
+
         #[test]
         fn what_was_put_in_comes_out(typename in ".{0,200}", value: Vec<u8>) {
             let made = TypedValue::new(&typename, &value);

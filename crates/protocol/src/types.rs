@@ -133,7 +133,7 @@ mod wrapped {
 
         fn wrap(&self) -> TypedValue;
 
-        /// A value as everybody encodes it; others may be values, too.
+        /// A value as everybody encodes it. `None` does not mean that it is none: then [`Wrapped::unwrap`] decides.
         fn unwrap_usual(_value: &'a TypedValue) -> Option<Self> {
             None
         }
@@ -161,19 +161,19 @@ impl Wrapped<'_> for bool {
 
 // A negative zero is not the default: it is told from zero by its bits, so that it survives.
 macro_rules! fixed {
-    ($($number:ty: $typename:ident $wrapper:literal $tag:literal $field:ident;)+) => {$(
+    ($($number:ty: $typename:ident $wrapper:literal $field:ident;)+) => {$(
         impl Wrapped<'_> for $number {
             const TYPE: &'static str = $typename;
             const WRAPPER: &'static str = $wrapper;
 
             #[inline]
             fn wrap(&self) -> TypedValue {
-                const { FixedType::new($typename, $tag) }.encode(self.to_le_bytes())
+                const { FixedType::new($typename) }.encode(self.to_le_bytes())
             }
 
             #[inline]
             fn unwrap_usual(value: &TypedValue) -> Option<$number> {
-                const { FixedType::new($typename, $tag) }.decode(value).map(<$number>::from_le_bytes)
+                const { FixedType::new($typename) }.decode(value).map(<$number>::from_le_bytes)
             }
 
             fn unwrap(message: &[u8]) -> Result<$number, DecodeError> {
@@ -185,10 +185,10 @@ macro_rules! fixed {
 }
 
 fixed! {
-    i32: INT "IntWrapper" 0x0d fixed32;
-    f32: FLOAT "FloatWrapper" 0x0d fixed32;
-    i64: LONG "LongWrapper" 0x09 fixed64;
-    f64: DOUBLE "DoubleWrapper" 0x09 fixed64;
+    i32: INT "IntWrapper" fixed32;
+    f32: FLOAT "FloatWrapper" fixed32;
+    i64: LONG "LongWrapper" fixed64;
+    f64: DOUBLE "DoubleWrapper" fixed64;
 }
 
 impl<'a> Wrapped<'a> for &'a str {

@@ -42,7 +42,9 @@ pub(crate) struct Hosts {
 /// Who serves a function type.
 #[derive(Clone)]
 pub(crate) enum Host {
-    Embedded(Arc<dyn Embedded>),
+    /// A function of this process: how many states it must be invoked with, and whether it waits for something, are asked for
+    /// once.
+    Embedded { function: Arc<dyn Embedded>, states: usize, waits: bool },
     /// The client of an endpoint, and its number, which it keeps as long as the engine runs.
     Remote(Rc<HttpClient>, usize),
 }
@@ -119,7 +121,11 @@ impl Hosts {
         let known = &mut self.known[index];
         if known.is_none() {
             *known = match self.embedded.get(function) {
-                Some(embedded) => Some(Host::Embedded(embedded.clone())),
+                Some(function) => Some(Host::Embedded {
+                    states: function.states().len(),
+                    waits: function.waits(),
+                    function: function.clone(),
+                }),
                 None => self.application.endpoint_for(function).map(|endpoint| {
                     let (number, client) = &self.clients[endpoint];
                     Host::Remote(client.clone(), *number)

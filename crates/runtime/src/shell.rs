@@ -309,6 +309,7 @@ impl Shell {
         Ok(())
     }
 
+    #[inline]
     fn carry_out_one(&mut self, effect: Effect) -> Result<(), EngineError> {
         match effect {
             Effect::Invoke(id) => self.invoke(id),
@@ -357,17 +358,17 @@ impl Shell {
             return self.apply(input);
         };
         match host {
-            Host::Embedded(embedded) if invocation.state_count() < embedded.states().len() => {
-                let outcome = Outcome::Incomplete(embedded.states().to_vec());
+            Host::Embedded { function, states, .. } if invocation.state_count() < *states => {
+                let outcome = Outcome::Incomplete(function.states().to_vec());
                 self.apply(Input::Completed { invocation: id, outcome, request: Bytes::new() });
             }
-            Host::Embedded(embedded) if embedded.waits() => {
-                let running = embedded.start(Arc::new(OwnedBatch::of(&invocation)));
+            Host::Embedded { function, waits: true, .. } => {
+                let running = function.start(Arc::new(OwnedBatch::of(&invocation)));
                 let ended = async move { running.await.map(Outcome::Complete) };
                 let timer = Timer::start(number, None);
                 Attempt::run(id, timer, encode(&invocation), self.state.ended.clone(), ended);
             }
-            Host::Embedded(embedded) => {
+            Host::Embedded { function, .. } => {
                 let (now, effects) = (self.state.now, &mut self.state.effects);
                 let invocations = &mut self.state.invocations;
                 let watched = match invocations.is_watching() {
@@ -376,7 +377,7 @@ impl Shell {
                 };
                 let before = effects.len();
                 let began = self.state.figures.is_timed().then(Instant::now);
-                let failed = invoke_here(id, &**embedded, &invocation, &mut self.state.reply);
+                let failed = invoke_here(id, &**function, &invocation, &mut self.state.reply);
                 if let Some(began) = began {
                     let mut latencies = self.state.ended.latencies.borrow_mut();
                     latencies.note_function(number, began.elapsed(), TIMED_ONE_IN);
@@ -404,7 +405,7 @@ impl Shell {
                     self.state.ended.latencies.borrow_mut().retried(*endpoint);
                 }
                 let (client, function) = (client.clone(), function.clone());
-                let remaining = Duration::from_millis(invocation.remaining_ms);
+                let remaining = Duration::from_millis(invocation.remaining_ms());
                 let request = encode(&invocation);
                 let (body, ended) = (request.clone(), self.state.ended.clone());
                 let decoding = ended.clone();

@@ -36,7 +36,7 @@ impl Traced {
         let invocation = shard.invocation(id)?;
         let kind = match hosts.host(invocation.function_number(), invocation.function()) {
             Some(Host::Remote(..)) => Kind::Client,
-            Some(Host::Embedded(_)) | None => Kind::Internal,
+            Some(Host::Embedded { .. }) | None => Kind::Internal,
         };
         let span = |parent: &TraceContext| {
             let mut span = tracer.child(*parent, kind, invocation.function().to_string());
@@ -71,11 +71,7 @@ impl Traced {
     }
 
     /// The same for one that ended in this way, or well.
-    #[inline]
     pub(crate) fn ended(&mut self, id: InvocationId, input: Option<&Input>) -> Vec<Span> {
-        if self.spans.is_empty() {
-            return Vec::new();
-        }
         let mut spans = self.spans.remove(&id).unwrap_or_default();
         for span in &mut spans {
             match input {

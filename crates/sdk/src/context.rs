@@ -253,14 +253,7 @@ impl Context<'_> {
             Ok(argument) => argument,
             Err(error) => return self.fail(error.into()),
         };
-        let messages = &mut self.progress.reply.messages;
-        if messages.len() == messages.capacity() {
-            messages.reserve(1);
-        }
-        // Known to have room, it takes the message where that comes into being.
-        if messages.len() < messages.capacity() {
-            messages.push(Outgoing { target, argument });
-        }
+        self.progress.reply.messages.push(Outgoing { target, argument });
     }
 
     /// Sends a message to a function after a delay, which is rounded up to milliseconds. It can be

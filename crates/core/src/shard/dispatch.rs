@@ -17,13 +17,12 @@ const TURN: usize = 16;
 
 /// What to send to a function.
 pub struct Invocation<'a> {
+    shard: &'a Shard,
+    index: u32,
     instance: &'a Instance,
-    mails: &'a Mails,
     function: &'a Function,
     batch: usize,
     states: usize,
-    /// How much longer the batch is tried, in milliseconds.
-    pub remaining_ms: u64,
 }
 
 impl<'a> Invocation<'a> {
@@ -37,6 +36,16 @@ impl<'a> Invocation<'a> {
     #[must_use]
     pub fn is_retry(&self) -> bool {
         self.instance.marks.has(Marks::TROUBLED)
+    }
+
+    /// How much longer the batch is tried, in milliseconds.
+    #[must_use]
+    pub fn remaining_ms(&self) -> u64 {
+        let budget_ms = self.function.policy.map_or(0, |policy| policy.budget_ms);
+        let trouble = self.is_retry().then(|| &self.shard.troubles[&self.index]);
+        let spent = trouble.map_or(0, |trouble| self.shard.now.since(trouble.since));
+        // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
+        if spent < budget_ms { budget_ms - spent } else { budget_ms }
     }
 
     /// How many states it is invoked with.
@@ -57,7 +66,7 @@ impl<'a> Invocation<'a> {
     pub fn messages(
         &self,
     ) -> impl Iterator<Item = (Option<&'a Address>, &'a TypedValue)> + Clone + use<'a> {
-        let messages = self.mails.iter(&self.instance.mailbox).take(self.batch);
+        let messages = self.shard.mails.iter(&self.instance.mailbox).take(self.batch);
         messages.map(|message| (message.caller.as_ref(), &message.argument))
     }
 }
@@ -86,11 +95,11 @@ impl Batch for Invocation<'_> {
     }
 
     fn after(&self, place: usize) -> usize {
-        self.mails.place_after(place)
+        self.shard.mails.place_after(place)
     }
 
     fn message(&self, place: usize) -> (Option<&Address>, &TypedValue) {
-        let message = self.mails.at(place);
+        let message = self.shard.mails.at(place);
         (message.caller.as_ref(), &message.argument)
     }
 }
@@ -98,18 +107,12 @@ impl Batch for Invocation<'_> {
 impl Shard {
     /// The request of an invocation that [`Effect::Invoke`] asked for and that has not ended.
     #[must_use]
+    #[inline]
     pub fn invocation(&self, id: InvocationId) -> Option<Invocation<'_>> {
         let instance = self.instances.attempt(id.instance, id.attempt)?;
-        let Phase::Running { batch, states, .. } = instance.phase else { return None };
+        let (instance, batch, states) = instance.running()?;
         let function = &self.functions[instance.function as usize];
-        let budget_ms = function.policy.map_or(0, |policy| policy.budget_ms);
-        let trouble = instance.marks.has(Marks::TROUBLED).then(|| &self.troubles[&id.instance]);
-        let spent = trouble.map_or(0, |trouble| self.now.since(trouble.since));
-        // Beyond its budget a batch is only tried because nobody answers: each attempt has the whole time again.
-        let remaining_ms = if spent < budget_ms { budget_ms - spent } else { budget_ms };
-        let (batch, states) = (batch as usize, states as usize);
-        let mails = &self.mails;
-        Some(Invocation { instance, mails, function, batch, states, remaining_ms })
+        Some(Invocation { shard: self, index: id.instance, instance, function, batch, states })
     }
 
     /// The keys of the states that [`Effect::Load`] asked for.
@@ -230,10 +233,18 @@ impl Shard {
         } else if function.expires || instance.mailbox.len() > 1 {
             self.invoke(index, attempt);
         } else {
-            function.counts.invocations += 1;
-            instance.phase = Phase::Running { attempt, batch: 1, states: states as u16 };
-            self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
+            self.run(index, attempt, 1);
         }
+    }
+
+    /// Has the first messages of an instance processed.
+    #[inline]
+    fn run(&mut self, index: u32, attempt: u64, batch: u32) {
+        let instance = self.instances.get_mut(index);
+        let function = &mut self.functions[instance.function as usize];
+        function.counts.invocations += 1;
+        instance.phase = Phase::Running { attempt, batch, states: function.states.len() as u16 };
+        self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
     }
 
     pub(super) fn loaded(&mut self, id: InvocationId, values: Vec<Option<StateValue>>) {
@@ -299,15 +310,11 @@ impl Shard {
 
     fn invoke(&mut self, index: u32, attempt: u64) {
         let number = self.instances.get(index).function;
-        let function = &mut self.functions[number as usize];
-        function.counts.invocations += 1;
-        let states = function.states.len() as u16;
-        if function.expires {
+        if self.functions[number as usize].expires {
             self.age(index);
         }
         let batch = self.batch(index);
-        self.instances.get_mut(index).phase = Phase::Running { attempt, batch, states };
-        self.effects.push(Effect::Invoke(InvocationId { instance: index, attempt }));
+        self.run(index, attempt, batch);
     }
 
     /// How many of its messages go into one invocation.

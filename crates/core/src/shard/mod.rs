@@ -114,7 +114,7 @@ pub struct Shard {
 struct Sent {
     /// Where it is kept.
     slot: u32,
-    /// Its target: the number of the type, and the id. It is [`ANSWER`] if that is a call.
+    /// The type of its target, [`ANSWER`] if that is a waiting call, and the id.
     function: u32,
     id: Id,
     /// Of the two of them.
@@ -584,13 +584,13 @@ impl Shard {
     }
 
     /// As [`Shard::instance`], for an address that is no call, by the number of its type, its id, and the hash of both.
-    #[cold]
+    #[inline(never)]
     fn instance_of(&mut self, function: u32, id: &Id, hash: u32) -> u32 {
         if let Some(index) = self.instances.find_hashed(hash, function, id) {
             return index;
         }
         let group = KeyGroup::of(id, self.config.key_groups);
-        self.instances.insert(id.clone(), group, function)
+        self.instances.insert_hashed(hash, id.clone(), group, function)
     }
 
     /// The index of an address that is in memory.
@@ -663,6 +663,11 @@ impl Shard {
         let in_flight: usize = functions.values().map(|(in_flight, _)| in_flight).sum();
         assert_eq!((in_flight, mail), (self.in_flight, self.mails.len()));
         assert_eq!(state_bytes, self.instances.bytes(), "measured after every change");
+        assert_eq!(
+            self.mails.kept(),
+            self.local.len(),
+            "what is on its way is kept, and nothing else"
+        );
         self.delays.check();
         self.check_figures();
         for (index, function) in self.functions.iter().enumerate() {

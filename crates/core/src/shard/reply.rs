@@ -35,7 +35,8 @@ impl Shard {
         }
     }
 
-    /// Takes everything out of a reply and applies it; or nothing, and says why.
+    /// Takes everything out of a reply and applies it; or nothing, and says why. The reply of an attempt that is over counts for
+    /// nothing.
     pub(super) fn replied(
         &mut self,
         id: InvocationId,
@@ -189,8 +190,8 @@ impl Shard {
         let LocalReply { messages, delayed, egress, .. } = reply;
         // Nothing but messages for other shards becomes an effect here.
         let (sent, effects) = (messages.len(), self.effects.len());
-        // Most often there is one.
-        while messages.len() > 1 {
+        // The last message, most often the only one, takes the sender along.
+        if sent > 1 {
             for message in messages.drain(..sent - 1) {
                 self.route(message.target, Some(sender.clone()), message.argument);
             }

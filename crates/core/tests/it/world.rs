@@ -249,7 +249,7 @@ impl World {
             states: states.collect(),
             messages: invocation.messages().map(|(_, argument)| read(argument)).collect(),
             callers: invocation.messages().map(|(caller, _)| caller.map(short)).collect(),
-            remaining_ms: invocation.remaining_ms,
+            remaining_ms: invocation.remaining_ms(),
         };
         self.waiting.push_back(invoked);
     }

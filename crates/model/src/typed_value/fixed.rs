@@ -2,14 +2,14 @@
 
 use super::{INLINE_MAX, Inline, Repr, TypedValue};
 
-/// A type whose values are protobuf messages with nothing but a field 1 of `N` bytes, eight at most; if all of them are zero,
+/// A type whose values are protobuf messages with nothing but a field 1 of `N` bytes, four or eight; if all of them are zero,
 /// the field is left out. All its usual encodings differ in these bytes only, so that values are written and read without a
 /// look at the typename.
 ///
 /// ```
 /// use statera_model::FixedType;
 ///
-/// const LONG: FixedType<8> = FixedType::new("io.statefun.types/long", 0x09);
+/// const LONG: FixedType<8> = FixedType::new("io.statefun.types/long");
 /// let value = LONG.encode(7_i64.to_le_bytes());
 /// assert_eq!((value.typename(), value.value()), ("io.statefun.types/long", &[9, 7, 0, 0, 0, 0, 0, 0, 0][..]));
 /// assert_eq!(LONG.decode(&value), Some(7_i64.to_le_bytes()));
@@ -23,13 +23,23 @@ pub struct FixedType<const N: usize> {
 }
 
 impl<const N: usize> FixedType<N> {
-    /// The type with this name, whose field has this tag.
+    /// The type with this name.
     ///
     /// # Panics
-    /// If an encoded value takes more than 39 bytes: of the typename, there may be 32 less `N`.
+    /// In a constant, when the program is built: if the typename is empty or longer than 32 bytes less `N`, so that an encoded
+    /// value takes more than 39 bytes, or if `N` is neither four nor eight.
     #[must_use]
-    pub const fn new(typename: &'static str, tag: u8) -> FixedType<N> {
+    pub const fn new(typename: &'static str) -> FixedType<N> {
         let name = typename.as_bytes();
+        let tag = match N {
+            4 => 0x0d,
+            8 => 0x09,
+            _ => panic!("a field of a fixed length has four bytes or eight"),
+        };
+        assert!(
+            !name.is_empty() && name.len() + 7 + N <= INLINE_MAX,
+            "too long a typename, or none"
+        );
         let (mut zero, mut at) = ([0; INLINE_MAX + 1], 0);
         (zero[0], zero[1]) = (0x0a, name.len() as u8);
         while at < name.len() {
@@ -40,9 +50,7 @@ impl<const N: usize> FixedType<N> {
         (zero[end], zero[end + 1]) = (0x10, 1);
         let mut other = zero;
         (other[end + 2], other[end + 3], other[end + 4]) = (0x1a, 1 + N as u8, tag);
-        let length = end + 5 + N;
-        assert!(!name.is_empty() && length <= INLINE_MAX && N <= size_of::<u64>());
-        (zero[INLINE_MAX], other[INLINE_MAX]) = (end as u8 + 2, length as u8);
+        (zero[INLINE_MAX], other[INLINE_MAX]) = (end as u8 + 2, (end + 5 + N) as u8);
         FixedType { zero: Inline(zero), other: Inline(other) }
     }
 
@@ -80,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    const INT: FixedType<4> = FixedType::new("io.statefun.types/int", 0x0d);
+    const INT: FixedType<4> = FixedType::new("io.statefun.types/int");
 
     #[test]
     fn its_encodings_are_those_of_any_value() {
@@ -96,12 +104,27 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_encoding_has_39_bytes() {
+        const DOUBLE: FixedType<8> = FixedType::new("io.statefun.types/double");
+        let value = DOUBLE.encode([7; 8]);
+        assert_eq!((value.encoded().len(), value.is_plain()), (INLINE_MAX, true));
+        assert_eq!(DOUBLE.decode(&value), Some([7; 8]));
+        let refused = std::panic::catch_unwind(|| FixedType::<8>::new("io.statefun.types/doubles"));
+        assert!(refused.is_err());
+    }
+
+    #[test]
     fn what_is_of_another_type_or_unusual_is_not_decoded() {
-        const FLOAT: FixedType<4> = FixedType::new("io.statefun.types/float", 0x0d);
+        const FLOAT: FixedType<4> = FixedType::new("io.statefun.types/float");
         assert_eq!(INT.decode(&FLOAT.encode([1; 4])), None);
         assert_eq!(INT.decode(&FLOAT.encode([0; 4])), None);
         let long = TypedValue::new(&format!("a/{}", "b".repeat(50)), &[0x0d, 1, 0, 0, 0]);
         assert_eq!(INT.decode(&long), None);
+        for unusual in [&[0x0d, 0, 0, 0, 0][..], &[0x0d, 1, 0, 0, 0, 0x10, 1], &[0x15, 1, 0, 0, 0]]
+        {
+            let unusual = TypedValue::new("io.statefun.types/int", unusual);
+            assert!(INT.decode(&unusual).is_none_or(|field| field == [0; 4]), "{unusual:?}");
+        }
         let one = INT.encode([1, 0, 0, 0]);
         let unset = [&one.encoded()[..24], &[0], &one.encoded()[25..]].concat();
         let unset = TypedValue::from_encoded(Bytes::from(unset)).unwrap();
