@@ -89,12 +89,12 @@ impl TypedValue {
             Some(parts) if !parts.typename.is_empty() => Inline::copy_of(&bytes),
             _ => None,
         };
-        // What is small does not keep a large buffer alive.
-        let shared = || match bytes.len() {
-            ..=COPIED_MAX => Repr::Shared(Bytes::copy_from_slice(&bytes)),
-            _ => Repr::Shared(bytes.clone()),
-        };
-        Ok(TypedValue(inline.map_or_else(shared, Repr::Inline)))
+        Ok(TypedValue(match inline {
+            Some(inline) => Repr::Inline(inline),
+            // What is small does not keep a large buffer alive.
+            None if bytes.len() <= COPIED_MAX => Repr::Shared(Bytes::copy_from_slice(&bytes)),
+            None => Repr::Shared(bytes),
+        }))
     }
 
     /// The encoded bytes.

@@ -15,6 +15,9 @@ use crate::values::StateValue;
 /// Instances of one type that start before the next type has its turn.
 const TURN: usize = 16;
 
+/// Where no more messages wait, they are still in the processor's caches when their turn comes.
+const AT_HAND_MAX: usize = 2_048;
+
 /// What to send to a function.
 pub struct Invocation<'a> {
     shard: &'a Shard,
@@ -196,6 +199,11 @@ impl Shard {
             if *touched == 0 {
                 *touched = ready.len().min(TOUCHED_AT_ONCE);
                 ready.iter().take(*touched).for_each(|ahead| self.instances.touch(*ahead));
+                if self.mails.len() > AT_HAND_MAX {
+                    for ahead in ready.iter().take(*touched) {
+                        self.mails.touch(&self.instances.get(*ahead).mailbox);
+                    }
+                }
             }
             *touched -= 1;
             let instance = ready.pop_front().expect("not empty");
