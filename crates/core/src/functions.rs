@@ -74,6 +74,15 @@ impl Function {
         }
     }
 
+    /// Puts it, whose number is this, into the list of types with ready instances, if it has any and does not stand there.
+    #[inline]
+    pub(crate) fn list(&mut self, number: u32, listed: &mut VecDeque<u32>) {
+        if !self.listed && !self.ready.is_empty() {
+            self.listed = true;
+            listed.push_back(number);
+        }
+    }
+
     pub(crate) fn is_inline(&self) -> bool {
         self.policy.as_ref().is_some_and(|policy| policy.inline)
     }

@@ -151,11 +151,7 @@ impl Shard {
     }
 
     pub(super) fn list(&mut self, function: u32) {
-        let state = &mut self.functions[function as usize];
-        if !state.listed && !state.ready.is_empty() {
-            state.listed = true;
-            self.listed.push_back(function);
-        }
+        self.functions[function as usize].list(function, &mut self.listed);
     }
 
     /// Starts whoever may start.

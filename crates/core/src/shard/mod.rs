@@ -536,10 +536,7 @@ impl Shard {
         if instance.phase == Phase::Idle {
             instance.phase = Phase::Queued;
             function.ready.push_back(index);
-            if !function.listed {
-                function.listed = true;
-                self.listed.push_back(number);
-            }
+            function.list(number, &mut self.listed);
         }
     }
 

@@ -84,10 +84,7 @@ impl Shard {
             instance.phase = Phase::Queued;
             function.ready.push_back(index);
         }
-        if !function.listed && !function.ready.is_empty() {
-            function.listed = true;
-            self.listed.push_back(number);
-        }
+        function.list(number, &mut self.listed);
         self.instances.replaced(before, after);
         if was_troubled {
             self.recovered(index, batch);
